@@ -1,0 +1,3 @@
+"""The door's addresses."""
+
+urlpatterns = []

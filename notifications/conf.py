@@ -1,0 +1,39 @@
+"""The one accessor to this app's settings: read when used, so `override_settings` works everywhere.
+
+`notification_settings()` gives a frozen value; nobody else reads `settings.NOTIFICATIONS_*`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.tasks import DEFAULT_TASK_BACKEND_ALIAS
+
+QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationSettings:
+    via: str  # where work runs unless the caller says so
+    channel: str  # alias in CHANNELS
+    lease: timedelta  # how long a claim holds; past it, the worker counts as dead
+    max_message_length: int  # characters
+
+
+def notification_settings() -> NotificationSettings:
+    return NotificationSettings(
+        via=settings.NOTIFICATIONS_VIA,
+        channel=getattr(settings, "NOTIFICATIONS_CHANNEL", "log"),
+        lease=getattr(settings, "NOTIFICATIONS_LEASE", timedelta(seconds=30)),
+        max_message_length=getattr(settings, "NOTIFICATIONS_MAX_MESSAGE_LENGTH", 10_000),
+    )
+
+
+def backend_alias(via: str) -> str:
+    """`queue` is what people call the default backend; every other `via` is the alias in TASKS itself."""
+    return DEFAULT_TASK_BACKEND_ALIAS if via == QUEUE else via
+
+
+def via_choices() -> list[str]:
+    """What `via` may be: the aliases of TASKS, with `default` shown as `queue`."""
+    return [QUEUE if alias == DEFAULT_TASK_BACKEND_ALIAS else alias for alias in settings.TASKS]

@@ -1,0 +1,22 @@
+"""Every error of our own that crosses a room's border. No room above is imported here."""
+
+from datetime import timedelta
+
+
+class DeliveryError(Exception):
+    """A channel could not send. The only error that may cross the channel border.
+
+    `permanent` says that trying again cannot help. `retry_after` is the other side's own wish
+    (HTTP Retry-After and the like); the retry policy never comes back earlier than that.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+
+
+class InvalidStatus(Exception):
+    """The notification's status does not allow what was asked for (cancel what is already being sent)."""

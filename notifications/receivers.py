@@ -1,0 +1,1 @@
+"""Receivers of signals: they log. Signals emit, receivers log, nobody else does."""

@@ -1,0 +1,1 @@
+"""Wiring: settings, URLs and server entry points. The app never imports this package."""

@@ -1,0 +1,201 @@
+"""All settings in one place, read from the environment (and from `.env`, which never overrides it).
+
+The names of the variables are a contract; the README lists them. A value that cannot be read stops the
+start with the variable's name.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from environs import Env, validate
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = Env()
+env.read_env(str(BASE_DIR / ".env"), recurse=False)
+
+# --- from the environment ---------------------------------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = (
+    env.str("SECRET_KEY", default="insecure-key-for-development-only")
+    if DEBUG
+    else env.str("SECRET_KEY", validate=validate.Length(min=1))
+)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+LOG_LEVEL = env.str(
+    "LOG_LEVEL",
+    default="INFO",
+    validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
+)
+QCLUSTER_WORKERS = env.int("QCLUSTER_WORKERS", default=2, validate=validate.Range(min=1))
+
+# --- database ---------------------------------------------------------------------------------------------
+
+database: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", default="sqlite:///db.sqlite3"))
+database["CONN_MAX_AGE"] = None  # a POST that opens its own connection costs four times as much
+database["CONN_HEALTH_CHECKS"] = True
+if database["ENGINE"] == "django.db.backends.sqlite3":
+    if database["NAME"] != ":memory:":
+        database["NAME"] = BASE_DIR / database["NAME"]
+    database["OPTIONS"] = {
+        # Readers never wait for the writer, and a commit costs no fsync: a crash of the machine (not of a
+        # process) may take back the last commits, it never damages the file.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
+        # Take the write lock at BEGIN. A transaction that upgrades later fails at once with "database is
+        # locked", whatever the timeout says.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+    }
+DATABASES = {"default": database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- the service ------------------------------------------------------------------------------------------
+
+# Where work runs. `via=queue` is "default", every other `via` is the alias itself.
+TASKS = {
+    "default": {"BACKEND": "notifications.backends.queue.QueueBackend"},
+    "thread": {"BACKEND": "notifications.backends.thread.ThreadBackend"},
+}
+
+# The ways out, by alias.
+CHANNELS = {
+    "log": {
+        "BACKEND": "notifications.channels.log.LogChannel",
+        "OPTIONS": {"path": BASE_DIR / env.str("NOTIFICATIONS_LOG_FILE", default="log.txt")},
+    },
+}
+
+NOTIFICATIONS_VIA = env.str("NOTIFICATIONS_VIA", default="queue")
+NOTIFICATIONS_CHANNEL = "log"
+NOTIFICATIONS_LEASE = timedelta(seconds=60)
+NOTIFICATIONS_MAX_MESSAGE_LENGTH = 10_000
+
+# django-q2: the worker processes of `manage.py qcluster`. Retries are ours (they live on the Notification
+# row), so here every task is tried once and acknowledged whatever it came to.
+Q_CLUSTER: dict[str, Any] = {
+    "name": "default",
+    "label": "Queue",
+    "orm": "default",
+    "broker_class": "notifications.backends.queue.OrmBroker",
+    "workers": QCLUSTER_WORKERS,
+    "timeout": 300,
+    "retry": 330,  # seconds an entry stays hidden after a worker took it: must exceed `timeout`
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": 0,  # keep every success; more than 0 locks and loads them all at each finished task
+    "bulk": 100,
+    "queue_limit": 200,
+    "recycle": 10_000,
+    "catch_up": False,
+    "log_level": "WARNING",
+}
+
+# --- Django -----------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "notifications.apps.NotificationsConfig",  # before django_q: its `qcluster` command is ours
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_q",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "notifications.background.middleware.BackgroundTasksMiddleware",
+]
+
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = DEBUG
+WHITENOISE_AUTOREFRESH = DEBUG
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.BasicAuthentication",  # first: its WWW-Authenticate makes 401 a 401
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["notifications.api.permissions.IsAuthenticatedOrLocalDebug"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "notifications.api.errors.problem_response",
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- security: what `check --deploy` asks for, off in development ----------------------------------------
+
+SECURE_SSL_REDIRECT = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
+SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+
+# --- logging ----------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"level": LOG_LEVEL},
+        "django-q": {"level": LOG_LEVEL},
+    },
+}

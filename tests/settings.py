@@ -1,0 +1,24 @@
+"""The service's own settings, made independent of the machine's environment and `.env`."""
+
+import os
+import tempfile
+
+os.environ["SECRET_KEY"] = "tests"
+os.environ["DEBUG"] = "false"
+os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
+os.environ["NOTIFICATIONS_VIA"] = "queue"
+os.environ["LOG_LEVEL"] = "INFO"
+os.environ.setdefault("DATABASE_URL", "sqlite:///db.sqlite3")
+
+from project.settings import *  # noqa: E402, F403
+from project.settings import DATABASES  # noqa: E402
+
+SECURE_SSL_REDIRECT = False
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# A database of its own for each run, so that two runs side by side do not meet. On SQLite a file, not memory:
+# threads of the tests then meet the same locks as threads of the service.
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    test_name = os.path.join(tempfile.gettempdir(), f"notifications-test-{os.getpid()}.sqlite3")
+else:
+    test_name = f"test_notifications_{os.getpid()}"
+DATABASES["default"]["TEST"] = {"NAME": test_name}
