@@ -1,1 +1,61 @@
-"""System checks: a wrong setting is refused at start, with the way out in the message."""
+"""System checks: a wrong setting is refused at start, with the way out in the message.
+
+Ids are stable: notifications.E001 ff. are about the service's own settings, E01x and E02x come from channels.
+Each backend of TASKS brings checks of its own, which Django collects.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from .channels import InvalidChannel, channels
+from .conf import notification_settings, via_choices
+from .retry import RetryPolicy
+
+
+@register("notifications")
+def check_defaults(**kwargs: Any) -> Iterator[CheckMessage]:
+    settings = notification_settings()
+    if settings.via not in via_choices():
+        yield Error(
+            f"NOTIFICATIONS_VIA is {settings.via!r}, which is no alias in TASKS.",
+            hint=f"Choose one of: {', '.join(via_choices())}.",
+            id="notifications.E001",
+        )
+    if settings.channel not in channels.settings:
+        yield Error(
+            f"NOTIFICATIONS_CHANNEL is {settings.channel!r}, which is no alias in CHANNELS.",
+            hint=f"Choose one of: {', '.join(sorted(channels.settings))}.",
+            id="notifications.E002",
+        )
+    if not isinstance(settings.lease, timedelta) or settings.lease < timedelta(seconds=1):
+        yield Error(
+            f"NOTIFICATIONS_LEASE is {settings.lease!r}.",
+            hint="Set a timedelta of at least one second: a worker that does not renew within it counts as dead.",
+            id="notifications.E003",
+        )
+
+
+@register("notifications")
+def check_channels(**kwargs: Any) -> Iterator[CheckMessage]:
+    for alias in channels.settings:
+        try:
+            channel = channels[alias]
+        except InvalidChannel as error:
+            yield Error(
+                str(error),
+                hint="BACKEND is the dotted path of a subclass of notifications.channels.BaseChannel.",
+                id="notifications.E010",
+            )
+            continue
+        yield from channel.check()
+        try:
+            RetryPolicy.from_options(channel.retry)
+        except (TypeError, ValueError) as error:
+            yield Error(
+                f"CHANNELS[{alias!r}]['RETRY']: {error}.",
+                hint="Leave RETRY out for the defaults.",
+                id="notifications.E013",
+            )

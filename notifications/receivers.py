@@ -1,1 +1,45 @@
-"""Receivers of signals: they log. Signals emit, receivers log, nobody else does."""
+"""Receivers of our signals: they log, in `key=value`, ids and outcomes, never a message or an address."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.dispatch import receiver
+
+from .models import Outcome
+from .signals import accepted, recorded, recovered
+from .statements import Record
+
+logger = logging.getLogger("notifications")
+
+
+@receiver(accepted)
+def log_accepted(sender: Any, *, notification_id: UUID, via: str, channel: str, **kwargs: Any) -> None:
+    logger.debug("notification=%s event=accepted via=%s channel=%s", notification_id, via, channel)
+
+
+@receiver(recorded)
+def log_recorded(sender: Any, *, records: Sequence[Record], fenced: Sequence[UUID], **kwargs: Any) -> None:
+    counts = Counter(record.outcome for record in records)
+    logger.info("event=recorded %s", " ".join(f"{outcome}={counts[outcome]}" for outcome in sorted(counts)))
+    for record in records:
+        if record.outcome != Outcome.SENT:
+            logger.warning(
+                "notification=%s attempt=%d outcome=%s status=%s next_attempt_at=%s",
+                record.id,
+                record.attempt,
+                record.outcome,
+                record.status,
+                record.next_attempt_at,
+            )
+    for id in fenced:
+        logger.warning("notification=%s event=fenced: another worker had taken it over", id)
+
+
+@receiver(recovered)
+def log_recovered(
+    sender: Any, *, lost: Sequence[UUID], stranded: Sequence[UUID], given_up: Sequence[UUID], **kwargs: Any
+) -> None:
+    logger.warning("event=recovered lost=%d stranded=%d given_up=%d", len(lost), len(stranded), len(given_up))

@@ -7,3 +7,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("notifications.api.urls")),
 ]
+
+handler400 = "notifications.api.errors.bad_request"
+handler403 = "notifications.api.errors.permission_denied"
+handler404 = "notifications.api.errors.not_found"
+handler500 = "notifications.api.errors.server_error"

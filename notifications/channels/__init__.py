@@ -1,0 +1,47 @@
+"""The ways out. `channels["log"]` is the channel that CHANNELS configures under that alias."""
+
+from typing import Any
+
+from asgiref.local import Local
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.dispatch import receiver
+from django.utils.connection import BaseConnectionHandler
+from django.utils.module_loading import import_string
+
+from .base import SENT, BaseChannel, Message, SendResult
+
+__all__ = ["SENT", "BaseChannel", "InvalidChannel", "Message", "SendResult", "channels"]
+
+
+class InvalidChannel(ImproperlyConfigured):
+    """The alias is not in CHANNELS, or its BACKEND cannot be used."""
+
+
+class ChannelHandler(BaseConnectionHandler):
+    """Aliases to channels, like Django's own `task_backends`: one instance per alias and thread."""
+
+    settings_name = "CHANNELS"
+    exception_class = InvalidChannel
+
+    def create_connection(self, alias: str) -> BaseChannel:
+        params: dict[str, Any] = self.settings[alias]
+        try:
+            channel_class = import_string(params["BACKEND"])
+        except KeyError as error:
+            raise InvalidChannel(f"CHANNELS[{alias!r}] has no 'BACKEND'.") from error
+        except ImportError as error:
+            raise InvalidChannel(f"Could not find channel {params['BACKEND']!r}: {error}") from error
+        if not (isinstance(channel_class, type) and issubclass(channel_class, BaseChannel)):
+            raise InvalidChannel(f"{params['BACKEND']!r} is not a subclass of BaseChannel.")
+        return channel_class(alias, params)
+
+
+channels = ChannelHandler()
+
+
+@receiver(setting_changed)
+def forget_channels(*, setting: str, **kwargs: Any) -> None:
+    if setting == "CHANNELS":
+        channels._settings = channels.settings = channels.configure_settings(None)  # noqa: SLF001
+        channels._connections = Local()  # noqa: SLF001

@@ -1,0 +1,1 @@
+"""Commands for operators: what the service does, from a shell."""

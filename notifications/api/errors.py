@@ -1,0 +1,133 @@
+"""Every error leaves as a problem document (RFC 9457), whoever raised it.
+
+{"type", "title", "status", "detail", "instance"} and, where fields are wrong,
+"errors": [{"pointer" | "parameter", "code", "detail"}]. Never a traceback, never an address in `detail`.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import status
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+from rest_framework.views import exception_handler
+
+from ..exceptions import InvalidStatus
+
+logger = logging.getLogger("notifications.api")
+
+CONTENT_TYPE = "application/problem+json"
+
+
+class PayloadTooLarge(APIException):
+    status_code = status.HTTP_413_CONTENT_TOO_LARGE
+    default_code = "too_large"
+    default_detail = "The request body is too large."
+
+
+class Conflict(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+def problem_response(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER. None for what is no client's error: Django answers 500 by `server_error`."""
+    if isinstance(exception, DjangoValidationError):
+        exception = ValidationError(_details(exception))
+    elif isinstance(exception, InvalidStatus):
+        exception = Conflict(str(exception))
+    response = exception_handler(exception, dict(context))
+    if response is None:
+        return None
+    request = context["request"]
+    detail: str = {
+        Http404: "There is nothing at this address.",
+        PermissionDenied: "You may not do this.",
+    }.get(type(exception), "") or str(getattr(exception, "detail", ""))
+    errors = None
+    if isinstance(exception, ValidationError):
+        parameters = frozenset(getattr(context["view"], "query_parameters", ())) & request.query_params.keys()
+        errors = list(_errors(exception.detail, parameters))
+        detail = " ".join(error["detail"] for error in errors)
+    headers = {name: value for name, value in response.items() if name != "Content-Type"}
+    return Response(
+        problem(response.status_code, detail, request.path, errors),
+        status=response.status_code,
+        headers=headers,
+        content_type=CONTENT_TYPE,
+    )
+
+
+def problem(
+    status_code: int, detail: str, instance: str, errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status_code).phrase,
+        "status": status_code,
+        "detail": detail,
+        "instance": instance,
+    }
+    if errors:
+        document["errors"] = errors
+    return document
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Django's handler400: a request that never reached a view (a forged Host, a body Django refuses)."""
+    return _page(request, status.HTTP_400_BAD_REQUEST, "The request could not be understood.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Django's handler403."""
+    return _page(request, status.HTTP_403_FORBIDDEN, "You may not do this.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Django's handler404."""
+    return _page(request, status.HTTP_404_NOT_FOUND, "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Django's handler500. The traceback is in the log, not in the answer."""
+    return _page(request, status.HTTP_500_INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+
+
+def _page(request: HttpRequest, status_code: int, detail: str) -> JsonResponse:
+    return JsonResponse(
+        problem(status_code, detail, request.path), status=status_code, content_type=CONTENT_TYPE
+    )
+
+
+def _details(error: DjangoValidationError) -> dict[str, Any] | list[Any]:
+    """A Django ValidationError as DRF's, codes kept."""
+    if not hasattr(error, "error_dict"):
+        return [ErrorDetail(str(e.messages[0]), code=e.code or "invalid") for e in error.error_list]
+    return {
+        api_settings.NON_FIELD_ERRORS_KEY if field == NON_FIELD_ERRORS else field: [
+            ErrorDetail(e.messages[0], code=e.code or "invalid") for e in errors
+        ]
+        for field, errors in error.error_dict.items()
+    }
+
+
+def _errors(detail: Any, parameters: frozenset[str], pointer: str = "") -> Iterator[dict[str, str]]:
+    """Flatten DRF's nested details. `pointer` is RFC 6901 into the body, `parameter` a name in the URL."""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            step = "" if name == api_settings.NON_FIELD_ERRORS_KEY else f"/{name}"
+            yield from _errors(inner, parameters, pointer + step)
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            step = "" if isinstance(inner, ErrorDetail) else f"/{index}"
+            yield from _errors(inner, parameters, pointer + step)
+    else:
+        name = pointer.removeprefix("/")
+        where = {"parameter": name} if name in parameters else {"pointer": pointer}
+        yield {**where, "code": getattr(detail, "code", "invalid"), "detail": str(detail)}

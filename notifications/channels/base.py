@@ -1,0 +1,82 @@
+"""What a channel is: a way out, configured by alias in CHANNELS. One file, one settings entry, one test.
+
+    CHANNELS = {"log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS": {"path": "log.txt"}}}
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from django.core.checks import CheckMessage
+
+from ..exceptions import DeliveryError
+
+logger = logging.getLogger("notifications.channels")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a channel sends. `id` is the notification's and the same on every attempt."""
+
+    id: str
+    recipient: str
+    subject: str
+    body: str
+    created_at: datetime
+    attempt: int  # 1 for the first
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What sending one message came to."""
+
+    sent: bool
+    error: str = ""
+    permanent: bool = False
+    retry_after: timedelta | None = None
+
+    @classmethod
+    def of(cls, error: DeliveryError) -> Self:
+        return cls(
+            sent=False, error=str(error), permanent=error.permanent, retry_after=error.retry_after
+        )
+
+
+SENT = SendResult(sent=True)
+
+
+class BaseChannel:
+    """Subclasses implement `send_one`, or `send` if many messages at once are cheaper than one by one."""
+
+    def __init__(self, alias: str, params: dict[str, Any]) -> None:
+        self.alias = alias
+        self.options: dict[str, Any] = params.get("OPTIONS", {})
+        self.retry: dict[str, Any] = params.get("RETRY", {})
+
+    def clean_recipient(self, recipient: str) -> str:
+        """The recipient in the one form that is stored.
+
+        Raises django.core.exceptions.ValidationError, whose message never repeats the address.
+        """
+        return recipient
+
+    def send(self, messages: Sequence[Message]) -> list[SendResult]:
+        """Send all of them. One result for each message, in order; one that fails never stops the others."""
+        return [self._guarded(message) for message in messages]
+
+    def send_one(self, message: Message) -> None:
+        """Send one message, or raise DeliveryError."""
+        raise NotImplementedError("A channel implements send_one() or send().")
+
+    def check(self) -> list[CheckMessage]:
+        """What is wrong with the options, for the system checks at start."""
+        return []
+
+    def _guarded(self, message: Message) -> SendResult:
+        try:
+            self.send_one(message)
+        except DeliveryError as error:
+            return SendResult.of(error)
+        return SENT

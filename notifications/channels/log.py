@@ -1,0 +1,77 @@
+"""The log channel: one line of a file for each notification. It needs no other server, so it is the default."""
+
+import errno
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from django.core.checks import CheckMessage, Error
+
+from ..exceptions import DeliveryError
+from .address import clean_address
+from .base import SENT, BaseChannel, Message, SendResult
+
+# Everything that some reader of the file could take for the end of a line, or that a terminal would obey.
+CONTROL_CHARACTERS = {
+    code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+}
+
+
+class LogChannel(BaseChannel):
+    """Append `notification for {recipient}: {message}` to the file named by the option `path`.
+
+    All lines of a batch are one `write()` in append mode, which the kernel does not interleave with another
+    process's. Control characters are escaped, so that no message can forge a second line.
+    """
+
+    @property
+    def path(self) -> Path:
+        return Path(self.options["path"])
+
+    def clean_recipient(self, recipient: str) -> str:
+        return clean_address(recipient)
+
+    def send(self, messages: Sequence[Message]) -> list[SendResult]:
+        lines = "".join(
+            f"notification for {message.recipient}: {message.body}".translate(CONTROL_CHARACTERS) + "\n"
+            for message in messages
+        ).encode(errors="backslashreplace")
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            try:
+                self._write(file, lines)
+            finally:
+                os.close(file)
+        except OSError as error:
+            failed = SendResult.of(DeliveryError(f"Could not write the log file: {error.strerror}"))
+            return [failed] * len(messages)
+        return [SENT] * len(messages)
+
+    def check(self) -> list[CheckMessage]:
+        if "path" not in self.options:
+            return [
+                Error(
+                    f"CHANNELS[{self.alias!r}] has no file to write to.",
+                    hint="Set OPTIONS['path'].",
+                    id="notifications.E011",
+                )
+            ]
+        if not os.access(self.path.parent, os.W_OK):
+            return [
+                Error(
+                    f"CHANNELS[{self.alias!r}] cannot write in {self.path.parent}.",
+                    hint="Make the folder, or choose another file with NOTIFICATIONS_LOG_FILE.",
+                    id="notifications.E012",
+                )
+            ]
+        return []
+
+    def _write(self, file: int, lines: bytes) -> None:
+        # The lock is for the disk that fills up in the middle of a batch: only then the torn piece is cut off
+        # again, and nobody else may have written behind it.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        written = os.write(file, lines)
+        if written != len(lines):
+            os.ftruncate(file, os.fstat(file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,0 +1,137 @@
+"""The workshop: claim → send → record. Batch first: one notification is a batch of one.
+
+Note [Claim, send, record]: the claim commits, then the channel talks to the world, then the record commits.
+No I/O happens inside a transaction, so no lock is ever held for as long as somebody's server takes. Dying
+before the claim changes nothing; dying after it leaves a lease that passes; the attempt is counted already,
+so a notification that kills its worker each time ends as failed instead of going round for ever.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from time import monotonic
+from uuid import UUID
+
+from django.db import transaction
+
+from . import statements
+from .channels import Message, SendResult, channels
+from .channels.base import BaseChannel
+from .conf import notification_settings
+from .lease import held
+from .models import Outcome, Status
+from .retry import RetryPolicy
+from .signals import recorded
+from .statements import Claim, Record
+
+logger = logging.getLogger("notifications.delivery")
+
+MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
+
+# Not permanent: in a rolling deploy another worker may know the channel already.
+UNKNOWN_CHANNEL = SendResult(sent=False, error="This version of the service does not know the channel.")
+
+# Given (id, due time) pairs, enqueue each again and say the id of its task. Called in the record's transaction.
+Reschedule = Callable[[Sequence[tuple[UUID, datetime]]], Sequence[str]]
+
+
+def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
+    """Send what of `ids` is queued and due, and record what it came to. Any other id is passed over.
+
+    Never raises for a channel's failure: that is an attempt's outcome. Raises django.db.DatabaseError when
+    the database cannot be reached; then the leases pass and the work is done again.
+    """
+    using = statements.database()
+    lease = notification_settings().lease
+    claims = statements.claim([UUID(id) for id in ids], lease, using)
+    clock = monotonic()
+    for alias, batch in _by_channel(claims):
+        policy, results = RetryPolicy(), [UNKNOWN_CHANNEL] * len(batch)
+        if alias in channels:
+            channel: BaseChannel = channels[alias]
+            policy = RetryPolicy.from_options(channel.retry)
+            with held(batch, lease, using):
+                results = _send(channel, batch)
+        elapsed = timedelta(seconds=monotonic() - clock)
+        records = [
+            _record(claim, result, policy, claim.claimed_at + elapsed)
+            for claim, result in zip(batch, results, strict=True)
+        ]
+        settle(records, reschedule, using)
+
+
+def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> None:
+    """Write attempts, statuses and the entries of the next attempts in one transaction.
+
+    Note [Retry in the record's transaction]: either the attempt is recorded and its successor is queued, or
+    neither is. There is no moment at which a notification waits for an entry that nobody wrote.
+    """
+    with transaction.atomic(using=using):
+        again = [(record.id, record.next_attempt_at) for record in records if record.next_attempt_at]
+        if again:
+            task_ids = dict(zip((id for id, _ in again), reschedule(again), strict=True))
+            records = [replace(record, task_id=task_ids.get(record.id, "")) for record in records]
+        done = statements.record(records, using)
+    fenced = [record.id for record in records if record.id not in done]
+    recorded.send(sender=None, records=[r for r in records if r.id in done], fenced=fenced)
+
+
+def _by_channel(claims: Sequence[Claim]) -> Iterator[tuple[str, list[Claim]]]:
+    # Sorting is stable: within a channel the oldest stays first (ids are UUIDv7).
+    ordered = sorted(claims, key=lambda claim: (claim.channel, claim.id))
+    for alias, batch in groupby(ordered, key=lambda claim: claim.channel):
+        yield alias, list(batch)
+
+
+def _send(channel: BaseChannel, batch: Sequence[Claim]) -> list[SendResult]:
+    messages = [
+        Message(
+            id=str(claim.id),
+            recipient=claim.recipient,
+            subject=claim.subject,
+            body=claim.message,
+            created_at=claim.created_at,
+            attempt=claim.attempt,
+        )
+        for claim in batch
+    ]
+    try:
+        results = channel.send(messages)
+    except Exception as error:
+        # A channel is somebody's code, and one that breaks must not take the others' notifications with it:
+        # whatever it raised, these attempts failed, and the traceback goes to the log.
+        logger.exception("channel=%s error=%s count=%d", channel.alias, type(error).__name__, len(batch))
+        results = [SendResult(sent=False, error=f"{type(error).__name__}: {error}")] * len(batch)
+    if len(results) != len(batch):
+        logger.error("channel=%s messages=%d results=%d", channel.alias, len(batch), len(results))
+        results = [SendResult(sent=False, error="The channel did not say what became of it.")] * len(batch)
+    return results
+
+
+def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime) -> Record:
+    """Pure: what the attempt came to and where the notification goes. `now` is the database's time."""
+    delay = None
+    if result.sent:
+        outcome, status = Outcome.SENT, Status.SENT
+    else:
+        delay = policy.delay(
+            claim.attempt,
+            age=now - claim.due_at,
+            permanent=result.permanent,
+            retry_after=result.retry_after,
+        )
+        outcome, status = (
+            (Outcome.FAILED, Status.FAILED) if delay is None else (Outcome.RETRY, Status.QUEUED)
+        )
+    return Record(
+        id=claim.id,
+        attempt=claim.attempt,
+        started_at=claim.claimed_at,
+        finished_at=now,
+        outcome=outcome.value,
+        status=status.value,
+        error=result.error.replace("\0", "")[:MAX_ERROR_LENGTH],
+        next_attempt_at=None if delay is None else now + delay,
+    )

@@ -1,0 +1,153 @@
+"""The truth: one Notification row for what someone must be told, one Attempt row for each try.
+
+A queue entry is only how a worker hears of a row. Losing, doubling or reordering entries changes nothing,
+because every change of a status is a compare-and-set on the row (here and in `statements.py`).
+"""
+
+import uuid
+from typing import Any, Self
+
+import uuid_utils.compat
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.functional import cached_property
+
+from .exceptions import InvalidStatus
+
+
+def new_id() -> uuid.UUID:
+    """A UUIDv7 (RFC 9562): its first bits are the time, so that new rows lie at the end of the index."""
+    return uuid_utils.compat.uuid7()
+
+
+class Status(models.TextChoices):
+    """Each member says who moves a row in and who moves it out."""
+
+    QUEUED = "queued"  # in: accept, resend, a failed attempt worth retrying, recover · out: claim, cancel
+    SENDING = "sending"  # in: claim · out: record, recover (once the lease has passed)
+    SENT = "sent"  # in: record · final
+    FAILED = "failed"  # in: record or recover, giving up · final
+    CANCELLED = "cancelled"  # in: cancel, from queued only · final
+
+
+FINAL = frozenset({Status.SENT, Status.FAILED, Status.CANCELLED})
+
+
+class NotificationQuerySet(models.QuerySet["Notification"]):
+    """Nouns only: what a row is, not what is done to it."""
+
+    def unfinished(self) -> Self:
+        return self.filter(status__in=[Status.QUEUED, Status.SENDING])
+
+    def abandoned(self) -> Self:
+        """Being sent by a worker that has not renewed its lease: it counts as dead."""
+        return self.filter(status=Status.SENDING, lease_expires_at__lt=Now())
+
+
+class Notification(models.Model):
+    """What someone must be told. The row is written before the request is answered."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    recipient = models.CharField(max_length=2048)
+    subject = models.CharField(max_length=255, blank=True)
+    message = models.TextField()
+    channel = models.CharField(max_length=50)
+    via = models.CharField(max_length=50)
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    # Times are the database's: the clocks of web hosts and workers need not agree.
+    created_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now(), help_text="Not sent before this time.")
+    next_attempt_at = models.DateTimeField(
+        null=True, blank=True, db_default=Now(), help_text="When it is tried next; none once it is final."
+    )
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempt_count = models.PositiveIntegerField(
+        default=0,
+        help_text="Attempts begun. Counted before the work, and the fencing token of whoever sends.",
+    )
+    claimed_at = models.DateTimeField(null=True, blank=True, help_text="When the last attempt began.")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    task_id = models.CharField(max_length=64, blank=True, help_text="The task last enqueued for it.")
+
+    objects = NotificationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            # Both are small: they hold the unfinished rows only.
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(status="queued"), name="notification_queued"
+            ),
+            models.Index(
+                fields=["lease_expires_at"], condition=Q(status="sending"), name="notification_leases"
+            ),
+            models.Index(fields=["created_at", "id"], name="notification_newest"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="notification_status_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} notification {self.pk}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    def cancel(self) -> None:
+        """Move a queued row to cancelled. A worker that claims at the same time wins or loses, never both.
+
+        Raises InvalidStatus when the row is already being sent, or final.
+        """
+        self._move(Status.QUEUED, status=Status.CANCELLED, finished_at=Now(), next_attempt_at=None)
+
+    def _move(self, source: Status, **changes: Any) -> None:
+        moved = Notification.objects.filter(pk=self.pk, status=source).update(**changes)
+        self.refresh_from_db(fields=["status", *(name for name in changes if name != "status")])
+        if not moved:
+            raise InvalidStatus(f"Notification {self.pk} is {self.status}, not {source.value}.")
+
+    @cached_property
+    def history(self) -> list["Attempt"]:
+        """All attempts in order, with the one that is running now, which has no row before it ends."""
+        attempts = sorted(self.attempts.all(), key=lambda attempt: attempt.number)
+        if self.status == Status.SENDING and self.claimed_at:
+            attempts.append(
+                Attempt(notification=self, number=self.attempt_count, started_at=self.claimed_at)
+            )
+        return attempts
+
+
+class Outcome(models.TextChoices):
+    """What an attempt came to."""
+
+    SENT = "sent"
+    RETRY = "retry"  # could not send; it will be tried again
+    FAILED = "failed"  # could not send; given up
+    LOST = "lost"  # the worker died, or stopped renewing its lease: nobody knows how far it came
+
+
+class Attempt(models.Model):
+    """One try to send a notification. Written when it ends, by the one who still holds the lease."""
+
+    notification = models.ForeignKey(
+        Notification, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["notification", "number"]
+        constraints = [
+            # One row per attempt, and the index by which a notification finds its attempts.
+            models.UniqueConstraint(fields=["notification", "number"], name="attempt_number_is_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}: {self.outcome or 'running'}"

@@ -1,0 +1,153 @@
+"""The sweep: find what nobody is working on any more, and hand it to the queue.
+
+Three things may strand a notification, none of them loses it:
+- its worker died while sending: the lease passes (`lost`);
+- its queue entry is gone, or it waited in a web process that died (`stranded`);
+- it has killed its worker as often as it may be tried: it is settled as failed (`given up`).
+
+Any number of clusters may sweep; one does at a time, and a sweep that runs twice changes nothing.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connections, transaction
+from django.db.models.functions import Now
+from django.tasks import default_task_backend
+
+from .channels import channels
+from .conf import notification_settings
+from .delivery import Reschedule, settle
+from .models import Notification, Outcome, Status
+from .retry import RetryPolicy
+from .signals import recovered
+from .statements import Record, database
+
+logger = logging.getLogger("notifications.recovery")
+
+PAGE = 500  # rows a sweep handles in one transaction
+SWEEP_LOCK = 7203174159862204711  # PostgreSQL's advisory lock of this sweep: any number nobody else uses
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Ids, by what had happened to them."""
+
+    lost: list[UUID] = field(default_factory=list)
+    stranded: list[UUID] = field(default_factory=list)
+    given_up: list[UUID] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.lost or self.stranded or self.given_up)
+
+
+def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_run: bool) -> Recovered:
+    """One sweep. With `dry_run` it only says what it would do."""
+    using = database()
+    found = Recovered()
+    while True:
+        with transaction.atomic(using=using):
+            if not _alone(using):
+                break
+            records = _abandoned(using)
+            if dry_run or not records:
+                _sort(records, found)
+                break
+            # One that comes back is never merged with others again: it may be what killed the worker.
+            settle(records, deliver_alone_later, using)
+            _sort(records, found)
+    for page in _stranded():
+        found.stranded.extend(id for id, _ in page)
+        if not dry_run:
+            _enqueue_again(page, deliver_later, using)
+    if found and not dry_run:
+        recovered.send(
+            sender=None, lost=found.lost, stranded=found.stranded, given_up=found.given_up
+        )
+    return found
+
+
+def _alone(using: str) -> bool:
+    """Whether this is the only sweep until the transaction ends. SQLite has one writer anyway."""
+    connection = connections[using]
+    if connection.vendor != "postgresql":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SWEEP_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _abandoned(using: str) -> list[Record]:
+    """The attempts whose lease has passed, as they are to be recorded."""
+    rows = Notification.objects.using(using).abandoned().order_by("id").annotate(now=Now())
+    return [_lost(row, row.now) for row in rows[:PAGE]]
+
+
+def _lost(row: Notification, now: datetime) -> Record:
+    assert row.claimed_at is not None
+    policy = RetryPolicy()
+    if row.channel in channels:
+        policy = RetryPolicy.from_options(channels[row.channel].retry)
+    delay = policy.delay(row.attempt_count, age=now - row.due_at)
+    return Record(
+        id=row.pk,
+        attempt=row.attempt_count,
+        started_at=row.claimed_at,
+        finished_at=now,
+        outcome=Outcome.LOST.value,
+        status=(Status.FAILED if delay is None else Status.QUEUED).value,
+        error="The worker stopped while sending. Nobody knows how far it came.",
+        next_attempt_at=None if delay is None else now + delay,
+    )
+
+
+def _sort(records: Sequence[Record], found: Recovered) -> None:
+    for record in records:
+        (found.lost if record.next_attempt_at else found.given_up).append(record.id)
+
+
+def _stranded() -> Iterator[list[tuple[UUID, datetime]]]:
+    """Pages of queued notifications whose turn has passed and whose queue entry is gone.
+
+    Note [Whose turn has passed]: workers take the oldest entry first, so only a row that is older than the
+    oldest waiting entry can have lost its own. That keeps a sweep cheap while a million of them wait: it looks
+    at none. A row whose entry was lost in the middle of that backlog is found when its turn comes.
+    """
+    rows = Notification.objects.filter(
+        status=Status.QUEUED, next_attempt_at__lt=Now() - notification_settings().lease
+    )
+    waiting_since = getattr(default_task_backend, "waiting_since", lambda: None)()
+    if waiting_since is not None:
+        rows = rows.filter(next_attempt_at__lt=waiting_since)
+    missing = getattr(default_task_backend, "missing", set)
+    after: tuple[datetime, UUID] | None = None
+    while True:
+        page = rows.order_by("next_attempt_at", "id").values_list("next_attempt_at", "id", "task_id")
+        if after is not None:
+            page = page.filter(next_attempt_at__gte=after[0]).exclude(next_attempt_at=after[0], id__lte=after[1])
+        found = list(page[:PAGE])
+        if not found:
+            return
+        gone = missing([task_id for _, _, task_id in found])
+        yield [(id, due) for due, id, task_id in found if task_id in gone]
+        after = found[-1][:2]
+
+
+def _enqueue_again(page: Sequence[tuple[UUID, datetime]], deliver_later: Reschedule, using: str) -> None:
+    if not page:
+        return
+    with transaction.atomic(using=using):
+        rows = {
+            row.pk: row
+            for row in Notification.objects.using(using)
+            .filter(pk__in=[id for id, _ in page], status=Status.QUEUED)
+            .select_for_update()
+            .order_by("pk")
+        }
+        again = [(id, due) for id, due in page if id in rows]
+        for (id, _), task_id in zip(again, deliver_later(again), strict=True):
+            rows[id].task_id = task_id
+        Notification.objects.using(using).bulk_update(rows.values(), ["task_id"])

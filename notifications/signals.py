@@ -1,0 +1,16 @@
+"""What happened, said once for each batch. Receivers log it; no receiver changes anything.
+
+All of them carry ids and outcomes, never a message or an address.
+"""
+
+from django.dispatch import Signal
+
+# notification_id, via, channel: a row (and its queue entry) was written; its transaction may still roll back.
+accepted = Signal()
+
+# records: a sequence of delivery.Record, each one attempt that was committed.
+# fenced: ids whose attempt came to an end after somebody else had taken them over; nothing was recorded.
+recorded = Signal()
+
+# lost: ids whose worker died while sending. stranded: ids whose queue entry was gone. given_up: ids settled as failed.
+recovered = Signal()

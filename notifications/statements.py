@@ -1,0 +1,230 @@
+"""The raw SQL of the delivery: claim and record whole batches, one statement each, on SQLite and PostgreSQL.
+
+Why not the ORM: it has no UPDATE … RETURNING and no UPDATE from a list of rows, so a batch would cost a
+statement for each notification. Rows travel as arrays (PostgreSQL) or one JSON text (SQLite), so the text of
+a statement never changes and a batch has no limit of parameters. Times are the database's own.
+
+Note [Locks in one order]: whoever locks several rows takes them ordered by id. Two workers that hold
+overlapping batches (entries may be doubled) then wait for each other; in any other order they may deadlock.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connections, router
+
+NOTIFICATION = "notifications_notification"
+ATTEMPT = "notifications_attempt"
+
+CLAIMED = "id, recipient, subject, message, channel, via, created_at, due_at, claimed_at, attempt_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A notification that is ours to send until the lease passes. `attempt` is the fencing token."""
+
+    id: UUID
+    recipient: str
+    subject: str
+    message: str
+    channel: str
+    via: str
+    created_at: datetime
+    due_at: datetime
+    claimed_at: datetime
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an attempt came to, and where its notification goes from here."""
+
+    id: UUID
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    outcome: str  # models.Outcome
+    status: str  # models.Status
+    error: str = ""
+    next_attempt_at: datetime | None = None  # when to try again; None when it is final
+    task_id: str = ""  # of the entry that will try again
+
+
+def claim(ids: Sequence[UUID], lease: timedelta, using: str) -> list[Claim]:
+    """Move what is queued and due to sending, count the attempt, take the lease. One statement.
+
+    Ids that are unknown, not due, final or in other hands are passed over: the second run of a delivery
+    changes nothing.
+    """
+    with connections[using].cursor() as cursor:
+        if connections[using].vendor == "postgresql":
+            cursor.execute(
+                f"""
+                UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
+                    claimed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %s
+                WHERE id IN (
+                    SELECT id FROM {NOTIFICATION}
+                    WHERE id = ANY(%s) AND status = 'queued' AND next_attempt_at <= clock_timestamp()
+                    ORDER BY id FOR UPDATE
+                )
+                RETURNING {CLAIMED}
+                """,  # noqa: S608 (constants)
+                [lease, list(ids)],
+            )
+        else:
+            cursor.execute(
+                f"""
+                UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
+                    claimed_at = {NOW}, lease_expires_at = strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)
+                WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW}
+                RETURNING {CLAIMED}
+                """,  # noqa: S608
+                [f"+{lease.total_seconds()} seconds", json.dumps([id.hex for id in ids])],
+            )
+        return [_claim(row) for row in cursor.fetchall()]
+
+
+def renew(claims: Sequence[tuple[UUID, int]], lease: timedelta, using: str) -> int:
+    """Push the lease of what is still ours ahead. Returns for how many it was."""
+    with connections[using].cursor() as cursor:
+        if connections[using].vendor == "postgresql":
+            cursor.execute(
+                f"""
+                UPDATE {NOTIFICATION} SET lease_expires_at = clock_timestamp() + %s
+                WHERE id IN (
+                    SELECT n.id FROM {NOTIFICATION} n
+                    JOIN unnest(%s::uuid[], %s::int[]) AS held (id, attempt)
+                    ON n.id = held.id AND n.attempt_count = held.attempt
+                    WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
+                )
+                """,  # noqa: S608
+                [lease, [id for id, _ in claims], [attempt for _, attempt in claims]],
+            )
+        else:
+            cursor.execute(
+                f"""
+                UPDATE {NOTIFICATION} SET lease_expires_at = strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)
+                FROM json_each(%s) AS held
+                WHERE id = held.value ->> 0 AND attempt_count = held.value ->> 1 AND status = 'sending'
+                """,  # noqa: S608
+                [
+                    f"+{lease.total_seconds()} seconds",
+                    json.dumps([(id.hex, attempt) for id, attempt in claims]),
+                ],
+            )
+        return cursor.rowcount
+
+
+def record(records: Sequence[Record], using: str) -> set[UUID]:
+    """Settle attempts: new status on the notification, one Attempt row. To be called inside a transaction.
+
+    Returns the ids that were recorded. An id whose lease somebody else has taken over since (another
+    attempt number, or no longer `sending`) is fenced off: nothing of it is written.
+    """
+    with connections[using].cursor() as cursor:
+        if connections[using].vendor == "postgresql":
+            cursor.execute(RECORD_POSTGRESQL, _columns(records))
+            return {row[0] for row in cursor.fetchall()}
+        rows = json.dumps([_sqlite_row(record) for record in records])
+        cursor.execute(RECORD_SQLITE, [rows])
+        recorded = {UUID(row[0]) for row in cursor.fetchall()}
+        if len(recorded) != len(records):
+            rows = json.dumps([_sqlite_row(record) for record in records if record.id in recorded])
+        cursor.execute(ATTEMPTS_SQLITE, [rows])
+        return recorded
+
+
+def database() -> str:
+    """The alias where notifications are written."""
+    from .models import Notification
+
+    return router.db_for_write(Notification)
+
+
+NOW = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+
+RECORD_POSTGRESQL = f"""
+    WITH done AS (
+        SELECT * FROM unnest(
+            %s::uuid[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
+            %s::timestamptz[], %s::text[]
+        ) AS done (id, attempt, started_at, finished_at, outcome, status, error, next_attempt_at, task_id)
+    ), ours AS (
+        SELECT n.id FROM {NOTIFICATION} n JOIN done ON n.id = done.id AND n.attempt_count = done.attempt
+        WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
+    ), moved AS (
+        UPDATE {NOTIFICATION} n SET status = done.status, lease_expires_at = NULL,
+            next_attempt_at = done.next_attempt_at,
+            task_id = CASE WHEN done.task_id = '' THEN n.task_id ELSE done.task_id END,
+            finished_at = CASE WHEN done.status = 'queued' THEN NULL ELSE done.finished_at END
+        FROM done JOIN ours ON ours.id = done.id WHERE n.id = done.id
+        RETURNING n.id
+    )
+    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
+    SELECT done.id, done.attempt, done.started_at, done.finished_at, done.outcome, done.error
+    FROM done JOIN moved ON moved.id = done.id
+    RETURNING notification_id
+"""  # noqa: S608
+
+# The values of a row, by position: see _sqlite_row().
+RECORD_SQLITE = f"""
+    UPDATE {NOTIFICATION} SET status = done.value ->> 5, lease_expires_at = NULL,
+        next_attempt_at = done.value ->> 7,
+        task_id = CASE WHEN done.value ->> 8 = '' THEN task_id ELSE done.value ->> 8 END,
+        finished_at = CASE WHEN done.value ->> 5 = 'queued' THEN NULL ELSE done.value ->> 3 END
+    FROM json_each(%s) AS done
+    WHERE id = done.value ->> 0 AND attempt_count = done.value ->> 1 AND status = 'sending'
+    RETURNING id
+"""  # noqa: S608
+
+ATTEMPTS_SQLITE = f"""
+    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 6 FROM json_each(%s)
+"""  # noqa: S608
+
+
+def _claim(row: tuple[Any, ...]) -> Claim:
+    id, recipient, subject, message, channel, via, *times, attempt = row
+    if isinstance(id, str):  # SQLite keeps UUIDs and times as text
+        id = UUID(id)
+        times = [datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times]
+    return Claim(id, recipient, subject, message, channel, via, *times, attempt)
+
+
+def _columns(records: Sequence[Record]) -> list[list[Any]]:
+    return [
+        [getattr(record, name) for record in records]
+        for name in (
+            "id",
+            "attempt",
+            "started_at",
+            "finished_at",
+            "outcome",
+            "status",
+            "error",
+            "next_attempt_at",
+            "task_id",
+        )
+    ]
+
+
+def _sqlite_row(record: Record) -> tuple[Any, ...]:
+    return (
+        record.id.hex,
+        record.attempt,
+        _sqlite_time(record.started_at),
+        _sqlite_time(record.finished_at),
+        record.outcome,
+        record.status,
+        record.error,
+        record.next_attempt_at and _sqlite_time(record.next_attempt_at),
+        record.task_id,
+    )
+
+
+def _sqlite_time(time: datetime) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
