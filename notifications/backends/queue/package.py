@@ -1,0 +1,113 @@
+"""What is in an entry: django-q2's signed package, made from a call and read back.
+
+The package holds builtin types only, and names its function by path (`app.tasks.deliver.call`), so entries
+outlive a deploy, and django-q2's admin can show and resubmit them.
+"""
+
+import functools
+import pydoc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import uuid_utils
+from django.tasks import Task
+from django.tasks.base import DEFAULT_TASK_PRIORITY
+from django_q.signing import SignedPackage
+
+from ..mergeable import is_mergeable
+
+Package = dict[str, Any]
+
+
+class UnknownFunction(LookupError):
+    """This version of the code has no such function. Another one may."""
+
+
+class UnreadablePackage(ValueError):
+    """The payload is not signed by us, or holds something this version cannot load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an entry calls: the function, and the Django task it belongs to (None for a plain function)."""
+
+    path: str
+    call: Callable[..., Any]
+    task: Task | None
+
+    @property
+    def mergeable(self) -> bool:
+        if self.task is None:
+            return is_mergeable(self.call)
+        return is_mergeable(self.task.func) and not self.task.takes_context
+
+
+def new_id() -> str:
+    """32 hex digits that carry the time: UUIDv7, so results are written in the order of their index."""
+    return uuid_utils.uuid7().hex
+
+
+def created_at(task_id: str) -> datetime | None:
+    """When a UUIDv7 was made (milliseconds); None for the random ids of `async_task`."""
+    if len(task_id) != 32 or task_id[12] != "7":
+        return None
+    return datetime.fromtimestamp(int(task_id[:12], 16) / 1000, UTC)
+
+
+def pack(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """The payload of one call. `args` and `kwargs` are JSON values already."""
+    package: Package = {
+        "func": f"{task.module_path}.call",
+        "id": task_id,
+        "name": task.name,
+        "args": tuple(args),
+        "kwargs": dict(kwargs),
+        "started": created_at(task_id),
+        "backend": task.backend,
+    }
+    if task.priority != DEFAULT_TASK_PRIORITY:
+        package["priority"] = task.priority
+    if task.run_after is not None:
+        package["run_after"] = task.run_after
+    return sign(package)
+
+
+def sign(package: Package) -> str:
+    return str(SignedPackage.dumps(package))
+
+
+def unpack(payload: str) -> Package:
+    """Raise UnreadablePackage where the signature is wrong or the content cannot be loaded here."""
+    try:
+        package: Package = SignedPackage.loads(payload)
+        package["id"], package["func"], package["args"], package["kwargs"]
+    except Exception as error:  # unpickling runs whatever the entry's author wrote: any error may come
+        raise UnreadablePackage(f"{type(error).__name__}: {error}") from error
+    return package
+
+
+def target(package: Package) -> Target:
+    """Raise UnknownFunction where this version has no such function."""
+    func = package["func"]
+    if callable(func):  # async_task(function): pickled by reference
+        return Target(path_of(func), func, None)
+    return locate(func)
+
+
+def path_of(func: Any) -> str:
+    return func if isinstance(func, str) else f"{func.__module__}.{func.__qualname__}"
+
+
+@functools.cache
+def locate(path: str) -> Target:
+    """The function at a dotted path. Only what was found is remembered: a failed look is tried again."""
+    try:
+        found = pydoc.locate(path)
+    except pydoc.ErrorDuringImport as error:
+        raise UnknownFunction(f"{path} cannot be imported: {error}") from error
+    if not callable(found):
+        raise UnknownFunction(f"{path} is not a function here")
+    owner = getattr(found, "__self__", None)
+    return Target(path, found, owner if isinstance(owner, Task) else None)

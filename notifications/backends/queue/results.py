@@ -1,0 +1,121 @@
+"""What a task came to: Django's `TaskResult`, read from an entry that waits or from the row it left.
+
+The id of a result is `<task id>-<entry pk>`: the first finds django-q2's row, the second the entry.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db import router
+from django.tasks import Task, TaskResult, TaskResultStatus
+from django.tasks.base import TaskError
+from django.utils import timezone
+
+from . import package
+from .package import Package
+
+ID = re.compile(r"(?P<task>[0-9a-f]{32})(?:-(?P<pk>[0-9]{1,18}))?")
+
+
+def result_id(task_id: str, pk: int) -> str:
+    return f"{task_id}-{pk}"
+
+
+def task_id(result_id: str) -> str | None:
+    match = ID.fullmatch(result_id)
+    return match["task"] if match else None
+
+
+def entry_pk(result_id: str) -> int | None:
+    match = ID.fullmatch(result_id)
+    return int(match["pk"]) if match and match["pk"] else None
+
+
+def ready(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], alias: str) -> TaskResult:
+    """A result nobody has begun. TypeError where an argument is not JSON."""
+    return TaskResult(
+        task=task,
+        id=task_id,
+        status=TaskResultStatus.READY,
+        enqueued_at=package.created_at(task_id[:32]),
+        started_at=None,
+        finished_at=None,
+        last_attempted_at=None,
+        args=list(args),
+        kwargs=dict(kwargs),
+        backend=alias,
+        errors=[],
+        worker_ids=[],
+    )
+
+
+def of_package(content: Package, result_id: str, alias: str) -> TaskResult | None:
+    """The result an entry stands for, not begun. None where the entry calls no task this version knows."""
+    try:
+        task = package.target(content).task
+    except package.UnknownFunction:
+        return None
+    if task is None:
+        return None
+    task = replace(
+        task,
+        backend=content.get("backend", alias),
+        priority=content.get("priority", 0),
+        run_after=content.get("run_after"),
+    )
+    return ready(task, result_id, content["args"], content["kwargs"], task.backend)
+
+
+def from_entry(result_id: str, content: Package, lock: datetime | None, alias: str) -> TaskResult | None:
+    """While the entry exists, the lock tells who has it: see Note [A lease is a whole second]."""
+    result = of_package(content, result_id, alias)
+    if result is not None and lock is not None and _is_lease(lock, content):
+        object.__setattr__(result, "status", TaskResultStatus.RUNNING)
+        result.worker_ids.extend([result.task.queue_name] * (content.get("crashes", 0) + 1))
+    return result
+
+
+def from_row(result_id: str, alias: str) -> TaskResult | None:
+    """From django-q2's row of a finished task."""
+    from django_q.models import Task as TaskRow
+
+    key = task_id(result_id)
+    row = TaskRow.objects.using(router.db_for_read(TaskRow)).filter(pk=key).first() if key else None
+    if row is None:
+        return None
+    content = {"id": row.id, "func": row.func, "args": row.args or (), "kwargs": row.kwargs or {}}
+    result = of_package(content, result_id, alias)
+    if result is None:
+        return None
+    for name, value in {
+        "status": TaskResultStatus.SUCCESSFUL if row.success else TaskResultStatus.FAILED,
+        "enqueued_at": package.created_at(row.id),
+        "started_at": row.started,
+        "last_attempted_at": row.started,
+        "finished_at": row.stopped,
+    }.items():
+        object.__setattr__(result, name, value)
+    result.worker_ids.extend([row.cluster or ""] * row.attempt_count)
+    if row.success:
+        object.__setattr__(result, "_return_value", row.result)
+    else:
+        result.errors.append(read_error(row.result))
+    return result
+
+
+def write_error(path: str, message: str, traceback: str) -> str:
+    """The text of a failed row: its first line is what the admin's list shows."""
+    return f"{path}: {' '.join(message.splitlines())}\n{traceback}"
+
+
+def read_error(text: str) -> TaskError:
+    path, _, rest = str(text).partition(": ")
+    _, _, traceback = rest.partition("\n")
+    return TaskError(exception_class_path=path, traceback=traceback or rest)
+
+
+def _is_lease(lock: datetime, content: Package) -> bool:
+    return lock > timezone.now() and lock.microsecond == 0 and lock != content.get("run_after")

@@ -1,0 +1,274 @@
+"""Every raw statement of the queue, for PostgreSQL and for SQLite. Nothing else in the room speaks SQL.
+
+Note [A lease is a whole second]: django-q2's row has one column for "scheduled for" and for "taken until".
+A lease always ends on a whole second, a lock that only waits never does (unless the caller's own `run_after`
+says so, which the package tells). So anybody can see from the row alone whether a worker holds it.
+
+Note [Whose clock]: what is due, and how long a lease holds, is read from the database's clock, so that hosts
+whose clocks differ agree. SQLite has no host but this one.
+
+Note [One key a priority]: entries of priority 0 lie under the queue's own name, others under `name:priority`.
+So the index (key, lock) is in the order of the work: an urgent entry is found without passing a backlog.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import batched
+from typing import Any, NamedTuple
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
+
+CHANNEL = "notifications_queue"  # of PostgreSQL's NOTIFY
+SEPARATOR = ":"
+MICROSECOND = timedelta(microseconds=1)
+ROWS_A_STATEMENT = 1000  # SQLite takes 32 766 parameters a statement
+
+# Distinct keys by one index probe each. `SELECT DISTINCT` would read the whole backlog.
+KEYS = """
+WITH RECURSIVE keys(key) AS (
+    SELECT min(key) FROM django_q_ormq
+    UNION ALL
+    SELECT (SELECT min(q.key) FROM django_q_ormq q WHERE q.key > keys.key) FROM keys WHERE keys.key IS NOT NULL
+) SELECT key FROM keys WHERE key IS NOT NULL
+"""
+# Each row of one statement gets its own microsecond, so that first in is first out.
+PG_INSERT = """
+WITH entry AS (
+    INSERT INTO django_q_ormq (key, payload, lock)
+    SELECT key, payload, COALESCE(lock, statement_timestamp() - (%s - place) * interval '1 microsecond')
+    FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) WITH ORDINALITY AS entry(key, payload, lock, place)
+    ORDER BY place RETURNING id
+)
+"""
+PG_SILENT = "SELECT id FROM entry"
+PG_NOTIFYING = ", wake AS MATERIALIZED (SELECT pg_notify(%s, '')::text) SELECT id FROM entry CROSS JOIN wake"
+PG_LEASE = "date_trunc('second', statement_timestamp()) + %s + interval '1 second'"
+PG_CLAIM = f"""
+WITH due AS MATERIALIZED (
+    SELECT id, lock FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp()
+    ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE django_q_ormq q SET lock = {PG_LEASE} FROM due WHERE q.id = due.id
+RETURNING q.id, q.payload, due.lock, q.lock
+"""  # noqa: S608
+SQLITE_DUE = (
+    "SELECT id, payload, lock FROM django_q_ormq WHERE key = %s AND lock <= %s ORDER BY lock LIMIT %s"
+)
+TASK_COLUMNS = (
+    'id, name, func, hook, args, kwargs, result, "group", cluster, started, stopped, success, attempt_count'
+)
+TASK_TYPES = [*["text"] * 9, "timestamptz", "timestamptz", "bool", "int"]
+UPSERT = """
+ON CONFLICT (id) DO UPDATE SET result = excluded.result, started = excluded.started,
+    stopped = excluded.stopped, success = excluded.success, attempt_count = excluded.attempt_count
+"""
+
+
+class Entry(NamedTuple):
+    """A claimed row. `place` is the lock it had: what puts it back where it stood."""
+
+    pk: int
+    payload: str
+    place: datetime
+    lease: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """A row to be. `lock` None means: due at once, by the database's clock."""
+
+    key: str
+    payload: str
+    lock: datetime | None = None
+
+
+def key_for(queue_name: str, priority: int) -> str:
+    return f"{queue_name}{SEPARATOR}{priority}" if priority else queue_name
+
+
+def priority_of(key: str, queue_name: str) -> int | None:
+    """The priority of the entries under `key`, or None where the key is another queue's."""
+    if key == queue_name:
+        return 0
+    name, separator, priority = key.rpartition(SEPARATOR)
+    if not separator or name != queue_name:
+        return None
+    try:
+        return int(priority)
+    except ValueError:
+        return None
+
+
+class QueueTable:
+    """django-q2's table `django_q_ormq` on one database, and the results in `django_q_task` beside it."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        return connections[self.using]
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.connection.vendor == "postgresql"
+
+    def keys(self, queue_name: str) -> list[str]:
+        """The keys of this queue that have rows, highest priority first."""
+        found = [(priority_of(key, queue_name), key) for (key,) in self._rows(KEYS)]
+        ranked = [(priority, key) for priority, key in found if priority is not None]
+        return [key for _, key in sorted(ranked, reverse=True)]
+
+    def insert(self, entries: Sequence[NewEntry], *, notify: bool) -> list[int]:
+        """Write the rows, each due at its lock. Give their primary keys, in the order of `entries`."""
+        if self.is_postgresql:
+            columns = [e.key for e in entries], [e.payload for e in entries], [e.lock for e in entries]
+            if notify:
+                rows = self._rows(PG_INSERT + PG_NOTIFYING, [len(entries), *columns, CHANNEL])
+            else:
+                rows = self._rows(PG_INSERT + PG_SILENT, [len(entries), *columns])
+            return sorted(row[0] for row in rows)
+        lock, pks = timezone.now() - MICROSECOND * len(entries), []
+        for part in batched(entries, ROWS_A_STATEMENT):
+            values = ", ".join(["(%s, %s, %s)"] * len(part))
+            parameters = []
+            for entry in part:
+                lock += MICROSECOND
+                parameters += [entry.key, entry.payload, self._text(entry.lock or lock)]
+            statement = f"INSERT INTO django_q_ormq (key, payload, lock) VALUES {values} RETURNING id"  # noqa: S608
+            pks += [row[0] for row in self._rows(statement, parameters)]
+        return pks
+
+    def claim(self, key: str, limit: int, lease: timedelta) -> list[Entry]:
+        """Take up to `limit` due entries of `key`, the longest waiting first. No other cluster gets them."""
+        if self.is_postgresql:
+            claimed = [Entry(*row) for row in self._rows(PG_CLAIM, [key, limit, lease])]
+            claimed.sort(key=lambda entry: (entry.place, entry.pk))
+            return claimed
+        now = timezone.now()
+        if not self._rows(SQLITE_DUE, [key, self._text(now), 1]):  # a look costs no write lock
+            return []
+        until = (now + lease).replace(microsecond=0) + timedelta(seconds=1)
+        with transaction.atomic(using=self.using):
+            rows = self._rows(SQLITE_DUE, [key, self._text(now), limit])
+            self._lock([row[0] for row in rows], until)
+        return [Entry(pk, payload, self._datetime(lock), until) for pk, payload, lock in rows]
+
+    def next_lock(self, key: str) -> datetime | None:
+        """When the next entry of `key` that is not due becomes due (a lease that ends counts as one)."""
+        return self._moment(
+            "SELECT lock FROM django_q_ormq WHERE key = %s AND lock > {now} ORDER BY lock LIMIT 1", key
+        )
+
+    def waiting_since(self, key: str) -> datetime | None:
+        """The lock of the longest waiting due entry of `key`."""
+        return self._moment(
+            "SELECT lock FROM django_q_ormq WHERE key = %s AND lock <= {now} ORDER BY lock LIMIT 1", key
+        )
+
+    def renew(self, pks: Sequence[int], lease: timedelta) -> datetime:
+        """Hold these entries for `lease` from now. Gives the new end of the lease."""
+        if self.is_postgresql:
+            until: datetime
+            [(until,)] = self._rows(f"SELECT {PG_LEASE}", [lease])
+        else:
+            until = (timezone.now() + lease).replace(microsecond=0) + timedelta(seconds=1)
+        self._lock(pks, until)
+        return until
+
+    def restore(self, entries: Iterable[tuple[int, datetime, datetime]]) -> None:
+        """Give entries back: `(pk, lease, lock)`. One whose lease ended and was taken by others stays theirs."""
+        rows = [(pk, self._text(lease), self._text(lock)) for pk, lease, lock in entries]
+        if not rows:
+            return
+        if self.is_postgresql:
+            self._execute(
+                "UPDATE django_q_ormq q SET lock = given.lock "
+                "FROM unnest(%s::int[], %s::timestamptz[], %s::timestamptz[]) AS given(id, lease, lock) "
+                "WHERE q.id = given.id AND q.lock = given.lease",
+                [list(column) for column in zip(*rows, strict=True)],
+            )
+        else:
+            with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+                cursor.executemany(
+                    "UPDATE django_q_ormq SET lock = %s WHERE id = %s AND lock = %s",
+                    [(lock, pk, lease) for pk, lease, lock in rows],
+                )
+
+    def rewrite(self, pk: int, payload: str, lock: datetime) -> None:
+        self._execute(
+            "UPDATE django_q_ormq SET payload = %s, lock = %s WHERE id = %s", [payload, self._text(lock), pk]
+        )
+
+    def read(self, pks: Sequence[int]) -> list[tuple[int, str, datetime | None]]:
+        """`(pk, payload, lock)` of those that exist."""
+        rows = self._rows(
+            f"SELECT id, payload, lock FROM django_q_ormq WHERE {self._among}", [self._ids(pks)]
+        )
+        return [(pk, payload, self._datetime(lock) if lock else None) for pk, payload, lock in rows]
+
+    def existing(self, pks: Sequence[int]) -> set[int]:
+        rows = self._rows(f"SELECT id FROM django_q_ormq WHERE {self._among}", [self._ids(pks)])  # noqa: S608
+        return {row[0] for row in rows}
+
+    def delete(self, pks: Sequence[int]) -> None:
+        self._execute(f"DELETE FROM django_q_ormq WHERE {self._among}", [self._ids(pks)])  # noqa: S608
+
+    def finish(self, pks: Sequence[int], results: Sequence[tuple[Any, ...]]) -> None:
+        """Delete entries and write their results (columns as in TASK_COLUMNS): both or neither."""
+        with transaction.atomic(using=self.using):
+            if results and self.is_postgresql:
+                arrays = ", ".join(f"%s::{kind}[]" for kind in TASK_TYPES)
+                self._execute(
+                    f"INSERT INTO django_q_task ({TASK_COLUMNS}) SELECT * FROM unnest({arrays}) {UPSERT}",  # noqa: S608
+                    [list(column) for column in zip(*results, strict=True)],
+                )
+            elif results:
+                places = ", ".join(["%s"] * len(TASK_TYPES))
+                with self.connection.cursor() as cursor:
+                    cursor.executemany(
+                        f"INSERT INTO django_q_task ({TASK_COLUMNS}) VALUES ({places}) {UPSERT}",  # noqa: S608
+                        [(*r[:9], self._text(r[9]), self._text(r[10]), *r[11:]) for r in results],
+                    )
+            self.delete(pks)
+
+    @property
+    def _among(self) -> str:
+        return "id = ANY(%s)" if self.is_postgresql else "id IN (SELECT value FROM json_each(%s))"
+
+    def _ids(self, pks: Sequence[int]) -> Any:
+        return list(pks) if self.is_postgresql else f"[{','.join(map(str, pks))}]"
+
+    def _lock(self, pks: Sequence[int], until: datetime) -> None:
+        self._execute(
+            f"UPDATE django_q_ormq SET lock = %s WHERE {self._among}",  # noqa: S608
+            [self._text(until), self._ids(pks)],
+        )
+
+    def _moment(self, statement: str, key: str) -> datetime | None:
+        if self.is_postgresql:
+            rows = self._rows(statement.format(now="statement_timestamp()"), [key])
+        else:
+            rows = self._rows(statement.format(now="%s"), [key, self._text(timezone.now())])
+        return self._datetime(rows[0][0]) if rows else None
+
+    def _text(self, moment: datetime) -> Any:
+        return self.connection.ops.adapt_datetimefield_value(moment)
+
+    def _datetime(self, value: datetime | str) -> datetime:
+        if isinstance(value, datetime):
+            return value.astimezone(UTC)
+        return datetime.fromisoformat(value).replace(tzinfo=self.connection.timezone).astimezone(UTC)
+
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+
+    def _execute(self, statement: str, parameters: Sequence[Any]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)

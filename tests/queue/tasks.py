@@ -1,0 +1,93 @@
+"""Tasks of the queue's own tests. Those that run in worker processes speak through a file, `QUEUE_TEST_FILE`."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from django.tasks import TaskContext, task
+
+from notifications.backends.mergeable import mergeable
+
+
+def note(line: str) -> None:
+    with open(os.environ["QUEUE_TEST_FILE"], "a", buffering=1) as file:
+        file.write(f"{line}\n")
+
+
+@task
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+@task
+async def add_async(a: int, b: int = 0) -> int:
+    return a + b
+
+
+@task
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+@task
+def leave(code: int) -> None:
+    sys.exit(code)
+
+
+@task(takes_context=True)
+def who(context: TaskContext, word: str) -> list[Any]:
+    return [context.task_result.id, context.attempt, word]
+
+
+@task
+@mergeable
+def collect(words: list[str]) -> None:
+    note(" ".join(words))
+
+
+@task
+@mergeable
+def collect_or_fail(words: list[str]) -> None:
+    raise ValueError(" ".join(words))
+
+
+@task
+@mergeable
+def collect_or_die(words: list[str]) -> None:
+    if "poison" in words:
+        os.kill(os.getpid(), signal.SIGKILL)
+    note(" ".join(words))
+
+
+@task
+def write(word: str) -> None:
+    note(word)
+
+
+@task
+def write_slowly(word: str, seconds: float) -> None:
+    note(f"begin {word} {os.getpid()}")
+    threading.Event().wait(seconds)
+    note(f"end {word}")
+
+
+@task
+def hog(word: str, seconds: float) -> None:
+    note(f"begin {word} {os.getpid()}")
+    time.sleep(seconds)
+    note(f"end {word}")
+
+
+@task
+def die(word: str) -> None:
+    note(word)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def plain(word: str) -> str:
+    """Not a Django task: what `async_task` runs."""
+    note(word)
+    return word
