@@ -1,0 +1,83 @@
+"""What became of the tasks of this process. The one place of this backend with state."""
+
+import os
+import threading
+from collections import OrderedDict
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+from django.tasks import TaskResult, task_backends
+from django.tasks.base import TASK_REFRESH_ATTRS
+from django.tasks.exceptions import TaskResultDoesNotExist
+
+
+class Tracked(Protocol):
+    id: str
+    result: TaskResult
+
+
+def snapshot(result: TaskResult) -> TaskResult:
+    """A copy that no thread changes any more."""
+    taken = copy(result)
+    object.__setattr__(taken, "errors", list(result.errors))
+    object.__setattr__(taken, "worker_ids", list(result.worker_ids))
+    return taken
+
+
+def change(result: TaskResult, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(result, name, value)  # frozen to everybody but its backend, as in Django's own
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    result: TaskResult
+    moved: TaskResult | None
+
+
+class Results:
+    """What `get_result` can answer: tasks that still wait or run, and the last finished ones of each alias.
+
+    A task that was rolled back is held by nobody: it disappears here by itself.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all; after a fork the parent's tasks are not ours, and its lock may be held for ever."""
+        self._lock = threading.Lock()
+        self._unfinished: WeakValueDictionary[str, Tracked] = WeakValueDictionary()
+        self._kept: dict[str, OrderedDict[str, Kept]] = {}
+
+    def add(self, task: Tracked) -> None:
+        with self._lock:
+            self._unfinished[task.id] = task
+
+    def keep(self, task: Tracked, limit: int, moved: TaskResult | None = None) -> None:
+        with self._lock:
+            kept = self._kept.setdefault(task.result.backend, OrderedDict())
+            kept[task.id] = Kept(task.result, moved)
+            while len(kept) > limit:
+                kept.popitem(last=False)
+            self._unfinished.pop(task.id, None)
+
+    def get(self, result_id: str) -> TaskResult:
+        with self._lock:
+            task = self._unfinished.get(result_id)
+            kept = next((kept[result_id] for kept in self._kept.values() if result_id in kept), None)
+        if task is not None:
+            return snapshot(task.result)
+        if kept is None:
+            raise TaskResultDoesNotExist(result_id)
+        result = snapshot(kept.result)
+        if kept.moved is not None and task_backends[kept.moved.backend].supports_get_result:
+            kept.moved.refresh()
+            change(result, **{name: getattr(kept.moved, name) for name in TASK_REFRESH_ATTRS})
+        return result
+
+
+results = Results()
+os.register_at_fork(after_in_child=results.clear)

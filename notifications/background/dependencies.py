@@ -1,0 +1,172 @@
+"""What a function asks for, read from its signature: `BackgroundTasks` by annotation, `Depends` by marker.
+
+Reading only; `injection` solves and calls. A function's needs are read once and kept.
+"""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Optional, Union
+from weakref import WeakKeyDictionary
+
+from django.http import HttpRequest
+
+from .tasks import BackgroundTasks
+
+
+@dataclass(frozen=True, slots=True)
+class Depends:
+    """A parameter's value is what `dependency` returns (or yields) for this request.
+
+    Give it as a default, `x=Depends(f)`, or as `Annotated[X, Depends(f)]`. A dependency may ask for
+    `BackgroundTasks`, for further dependencies, for `request`, and for arguments of the URL by their names.
+    With `use_cache` it is called once a request, however many ask for it.
+    """
+
+    dependency: Callable[..., Any]
+    use_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """The request's `BackgroundTasks`, made as `kind` if this is the first to ask."""
+
+    kind: type[BackgroundTasks]
+
+
+@dataclass(frozen=True, slots=True)
+class FromRequest:
+    """The request itself, or the URL's argument of the parameter's name (`required`: there is no default)."""
+
+    required: bool
+
+
+type Source = Tasks | FromRequest | Depends
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    name: str
+    position: int | None  # among the positional parameters; None: by keyword only
+    source: Source
+
+
+type Needs = tuple[Need, ...]
+
+# What an annotation may name that its module imports for the type checker alone.
+NAMES = {
+    "Annotated": Annotated,
+    "BackgroundTasks": BackgroundTasks,
+    "Depends": Depends,
+    "Optional": Optional,
+    "Union": Union,
+}
+
+_known: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
+_known_dependencies: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
+
+
+def needs_of(func: Callable[..., Any]) -> Needs:
+    """What a view or handler asks for. Empty for most, and for what has no signature."""
+    return _remember(_known, func, dependency=False)
+
+
+def needs_of_dependency(func: Callable[..., Any]) -> Needs:
+    """What a dependency asks for: its own needs, and `request` and the URL's arguments besides."""
+    return _remember(_known_dependencies, func, dependency=True)
+
+
+def _remember(
+    known: WeakKeyDictionary[Callable[..., Any], Needs], func: Callable[..., Any], *, dependency: bool
+) -> Needs:
+    try:
+        return known[func]
+    except KeyError:
+        known[func] = needs = _read(func, dependency=dependency)
+        return needs
+    except TypeError:  # no weak reference to it: a bound method of a slotted object, say
+        return _read(func, dependency=dependency)
+
+
+def _read(func: Callable[..., Any], *, dependency: bool) -> Needs:
+    inner = hidden_function(func)
+    try:
+        signature = inspect.signature(inner)
+    except (TypeError, ValueError):
+        return ()
+    namespace = _namespace(inner)
+    needs = []
+    own = func.__code__.co_argcount if inner is not func else 0  # what the handler keeps to itself: `self`
+    for position, parameter in enumerate(signature.parameters.values(), own):
+        source = _source(parameter, namespace, dependency=dependency)
+        if source is not None:
+            by_keyword = parameter.kind is parameter.KEYWORD_ONLY
+            needs.append(Need(parameter.name, None if by_keyword else position, source))
+    return tuple(needs)
+
+
+def hidden_function(func: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a handler passes everything to, where the handler itself says only `*args, **kwargs`.
+
+    REST framework's `@api_view` makes such a handler without `functools.wraps`; its closure holds the
+    function.
+    """
+    code, closure = getattr(func, "__code__", None), getattr(func, "__closure__", None)
+    if code is None or closure is None or code.co_freevars != ("func",) or hasattr(func, "__wrapped__"):
+        return func
+    passes_all = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+    if code.co_flags & passes_all != passes_all or code.co_kwonlyargcount:
+        return func
+    hidden = closure[0].cell_contents
+    return hidden if inspect.isroutine(hidden) else func
+
+
+def _namespace(func: Callable[..., Any]) -> Mapping[str, Any]:
+    innermost = inspect.unwrap(func)
+    while hasattr(innermost, "func") and not hasattr(innermost, "__globals__"):  # functools.partial
+        innermost = innermost.func
+    if inspect.isclass(innermost):
+        innermost = innermost.__init__
+    elif not hasattr(innermost, "__globals__") and not inspect.ismethod(innermost):
+        innermost = type(innermost).__call__
+    return getattr(innermost, "__globals__", {})
+
+
+def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, dependency: bool) -> Source | None:
+    annotation = _evaluate(parameter.annotation, namespace)
+    metadata: tuple[Any, ...] = ()
+    if typing.get_origin(annotation) is Annotated:
+        annotation, *rest = typing.get_args(annotation)
+        metadata = tuple(rest)
+    for marker in (parameter.default, *metadata):
+        if isinstance(marker, Depends):
+            return marker
+    for option in _options(_evaluate(annotation, namespace)):
+        if inspect.isclass(option) and issubclass(option, BackgroundTasks):
+            return Tasks(option)
+        if dependency and inspect.isclass(option) and issubclass(option, HttpRequest):
+            return FromRequest(required=True)
+    if dependency and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return FromRequest(required=parameter.default is parameter.empty)
+    return None
+
+
+def _evaluate(annotation: Any, namespace: Mapping[str, Any]) -> Any:
+    if isinstance(annotation, typing.ForwardRef):
+        annotation = annotation.__forward_arg__
+    if not isinstance(annotation, str):
+        return annotation
+    for names in (namespace, {**NAMES, **namespace}):
+        try:
+            return eval(annotation, dict(names))  # noqa: S307  the source's own annotation
+        except (NameError, AttributeError, TypeError, SyntaxError):
+            continue  # another parameter's type, known to the type checker alone
+    return annotation
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
