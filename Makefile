@@ -65,4 +65,4 @@ format: $(VENV)/.dev ## format the code and sort the imports
 	$(BIN)/ruff check --fix --quiet .
 
 clean: ## remove what make made (.venv and caches; never the database, .env or log)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis staticfiles
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

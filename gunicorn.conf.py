@@ -1,9 +1,14 @@
 """gunicorn reads this file by itself: `gunicorn project.wsgi`."""
 
-import os
+from environs import Env, validate
 
-bind = f"{os.environ.get('HOST', '127.0.0.1')}:{os.environ.get('PORT', '8000')}"
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+env = Env()
+env.read_env(".env", recurse=False)
+
+at_least_one = validate.Range(min=1)
+# The loopback address: whoever should reach the service from outside comes through a proxy (see the README).
+bind = f"{env.str('HOST', default='127.0.0.1')}:{env.int('PORT', default=8000, validate=validate.Range(1, 65535))}"
+workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
 worker_class = "gthread"
 threads = 8
 graceful_timeout = 30

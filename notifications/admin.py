@@ -32,7 +32,16 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["id", "recipient", "status", "channel", "via", "attempt_count", "created_at", "finished_at"]
+    list_display = [
+        "id",
+        "recipient",
+        "status",
+        "channel",
+        "via",
+        "attempt_count",
+        "created_at",
+        "finished_at",
+    ]
     list_filter = ["status", "channel", "via", "created_at"]
     search_fields = ["=id", "recipient"]
     search_help_text = "An id, or a part of a recipient"

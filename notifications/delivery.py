@@ -21,7 +21,7 @@ from .channels import Message, SendResult, channels
 from .channels.base import BaseChannel
 from .conf import notification_settings
 from .lease import held
-from .models import Outcome, Status
+from .models import Outcome, Status, database
 from .retry import RetryPolicy
 from .signals import recorded
 from .statements import Claim, Record
@@ -43,7 +43,7 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     Never raises for a channel's failure: that is an attempt's outcome. Raises django.db.DatabaseError when
     the database cannot be reached; then the leases pass and the work is done again.
     """
-    using = statements.database()
+    using = database()
     lease = notification_settings().lease
     claims = statements.claim([UUID(id) for id in ids], lease, using)
     clock = monotonic()
@@ -122,9 +122,7 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime
             permanent=result.permanent,
             retry_after=result.retry_after,
         )
-        outcome, status = (
-            (Outcome.FAILED, Status.FAILED) if delay is None else (Outcome.RETRY, Status.QUEUED)
-        )
+        outcome, status = (Outcome.FAILED, Status.FAILED) if delay is None else (Outcome.RETRY, Status.QUEUED)
     return Record(
         id=claim.id,
         attempt=claim.attempt,

@@ -17,7 +17,6 @@ from uuid import UUID
 from django.db import DatabaseError, connections
 
 from . import statements
-from .conf import notification_settings
 
 logger = logging.getLogger("notifications.lease")
 
@@ -48,6 +47,7 @@ class Keeper:
         self.changed = threading.Condition()
         self.holdings: set[Holding] = set()
         self.thread: threading.Thread | None = None
+        self.wakes_at = 0.0  # when the waiting thread looks again
 
     def add(self, holding: Holding) -> None:
         with self.changed:
@@ -55,7 +55,10 @@ class Keeper:
             if self.thread is None:
                 self.thread = threading.Thread(target=self.run, name="notification-leases", daemon=True)
                 self.thread.start()
-            # A waiting thread need not be woken: it looks again before any new holding is a third through.
+            elif (
+                holding.renew_at < self.wakes_at
+            ):  # waking it for every short send would cost more than the send
+                self.changed.notify()
 
     def remove(self, holding: Holding) -> None:
         with self.changed:
@@ -76,15 +79,16 @@ class Keeper:
                 for holding in due:
                     self.renew(holding)
                 with self.changed:
-                    self.changed.wait(self.pause())
+                    pause = self.pause()
+                    self.wakes_at = monotonic() + pause
+                    self.changed.wait(pause)
         finally:
             connections.close_all()
 
     def pause(self) -> float:
-        """Seconds until somebody needs renewing; short enough for any holding that comes meanwhile."""
-        shortest = notification_settings().lease.total_seconds() / 10
+        """Seconds until somebody needs renewing."""
         now = monotonic()
-        return min([shortest, *(max(holding.renew_at - now, 0) for holding in self.holdings)])
+        return min((max(holding.renew_at - now, 0) for holding in self.holdings), default=IDLE_SECONDS)
 
     def renew(self, holding: Holding) -> None:
         holding.postpone()

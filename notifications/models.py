@@ -8,7 +8,7 @@ import uuid
 from typing import Any, Self
 
 import uuid_utils.compat
-from django.db import models
+from django.db import models, router
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.functional import cached_property
@@ -115,10 +115,13 @@ class Notification(models.Model):
         """All attempts in order, with the one that is running now, which has no row before it ends."""
         attempts = sorted(self.attempts.all(), key=lambda attempt: attempt.number)
         if self.status == Status.SENDING and self.claimed_at:
-            attempts.append(
-                Attempt(notification=self, number=self.attempt_count, started_at=self.claimed_at)
-            )
+            attempts.append(Attempt(notification=self, number=self.attempt_count, started_at=self.claimed_at))
         return attempts
+
+
+def database() -> str:
+    """The alias of the database where notifications are written."""
+    return router.db_for_write(Notification)
 
 
 class Outcome(models.TextChoices):

@@ -21,10 +21,10 @@ from django.tasks import default_task_backend
 from .channels import channels
 from .conf import notification_settings
 from .delivery import Reschedule, settle
-from .models import Notification, Outcome, Status
+from .models import Notification, Outcome, Status, database
 from .retry import RetryPolicy
 from .signals import recovered
-from .statements import Record, database
+from .statements import Record
 
 logger = logging.getLogger("notifications.recovery")
 
@@ -64,9 +64,7 @@ def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_r
         if not dry_run:
             _enqueue_again(page, deliver_later, using)
     if found and not dry_run:
-        recovered.send(
-            sender=None, lost=found.lost, stranded=found.stranded, given_up=found.given_up
-        )
+        recovered.send(sender=None, lost=found.lost, stranded=found.stranded, given_up=found.given_up)
     return found
 
 
@@ -123,17 +121,19 @@ def _stranded() -> Iterator[list[tuple[UUID, datetime]]]:
     if waiting_since is not None:
         rows = rows.filter(next_attempt_at__lt=waiting_since)
     missing = getattr(default_task_backend, "missing", set)
-    after: tuple[datetime, UUID] | None = None
+    after: tuple[datetime | None, UUID] | None = None
     while True:
         page = rows.order_by("next_attempt_at", "id").values_list("next_attempt_at", "id", "task_id")
         if after is not None:
-            page = page.filter(next_attempt_at__gte=after[0]).exclude(next_attempt_at=after[0], id__lte=after[1])
+            page = page.filter(next_attempt_at__gte=after[0]).exclude(
+                next_attempt_at=after[0], id__lte=after[1]
+            )
         found = list(page[:PAGE])
         if not found:
             return
         gone = missing([task_id for _, _, task_id in found])
-        yield [(id, due) for due, id, task_id in found if task_id in gone]
-        after = found[-1][:2]
+        yield [(id, due) for due, id, task_id in found if due is not None and task_id in gone]
+        after = found[-1][0], found[-1][1]
 
 
 def _enqueue_again(page: Sequence[tuple[UUID, datetime]], deliver_later: Reschedule, using: str) -> None:

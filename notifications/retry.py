@@ -36,7 +36,8 @@ class RetryPolicy:
     def backoff(self, attempt: int) -> timedelta:
         """The longest delay after this attempt (1 for the first)."""
         # 2**n of a large n overflows timedelta; beyond 32 doublings any sensible base is past its cap.
-        return min(self.base * 2 ** min(attempt - 1, 32), self.cap)
+        factor: int = 2 ** min(attempt - 1, 32)
+        return min(self.base * factor, self.cap)
 
     def delay(
         self,

@@ -13,9 +13,8 @@ from . import recovery, tasks
 from .backends.enqueueing import enqueue_with_row
 from .channels import channels
 from .conf import QUEUE, backend_alias, notification_settings, via_choices
-from .models import Notification, new_id
+from .models import Notification, database, new_id
 from .signals import accepted
-from .statements import database
 
 
 def accept(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, router
+from django.db import connections
 
 NOTIFICATION = "notifications_notification"
 ATTEMPT = "notifications_attempt"
@@ -65,7 +65,7 @@ def claim(ids: Sequence[UUID], lease: timedelta, using: str) -> list[Claim]:
             cursor.execute(
                 f"""
                 UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
-                    claimed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %s
+                    claimed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %s::interval
                 WHERE id IN (
                     SELECT id FROM {NOTIFICATION}
                     WHERE id = ANY(%s) AND status = 'queued' AND next_attempt_at <= clock_timestamp()
@@ -73,7 +73,7 @@ def claim(ids: Sequence[UUID], lease: timedelta, using: str) -> list[Claim]:
                 )
                 RETURNING {CLAIMED}
                 """,  # noqa: S608 (constants)
-                [lease, list(ids)],
+                [_seconds(lease), list(ids)],
             )
         else:
             cursor.execute(
@@ -83,7 +83,7 @@ def claim(ids: Sequence[UUID], lease: timedelta, using: str) -> list[Claim]:
                 WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW}
                 RETURNING {CLAIMED}
                 """,  # noqa: S608
-                [f"+{lease.total_seconds()} seconds", json.dumps([id.hex for id in ids])],
+                [_seconds(lease), json.dumps([id.hex for id in ids])],
             )
         return [_claim(row) for row in cursor.fetchall()]
 
@@ -94,7 +94,7 @@ def renew(claims: Sequence[tuple[UUID, int]], lease: timedelta, using: str) -> i
         if connections[using].vendor == "postgresql":
             cursor.execute(
                 f"""
-                UPDATE {NOTIFICATION} SET lease_expires_at = clock_timestamp() + %s
+                UPDATE {NOTIFICATION} SET lease_expires_at = clock_timestamp() + %s::interval
                 WHERE id IN (
                     SELECT n.id FROM {NOTIFICATION} n
                     JOIN unnest(%s::uuid[], %s::int[]) AS held (id, attempt)
@@ -102,21 +102,22 @@ def renew(claims: Sequence[tuple[UUID, int]], lease: timedelta, using: str) -> i
                     WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
                 )
                 """,  # noqa: S608
-                [lease, [id for id, _ in claims], [attempt for _, attempt in claims]],
+                [_seconds(lease), [id for id, _ in claims], [attempt for _, attempt in claims]],
             )
         else:
             cursor.execute(
                 f"""
                 UPDATE {NOTIFICATION} SET lease_expires_at = strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)
-                FROM json_each(%s) AS held
-                WHERE id = held.value ->> 0 AND attempt_count = held.value ->> 1 AND status = 'sending'
+                FROM (SELECT value ->> 0 AS id, value ->> 1 AS attempt FROM json_each(%s)) AS held
+                WHERE {NOTIFICATION}.id = held.id AND attempt_count = held.attempt AND status = 'sending'
                 """,  # noqa: S608
                 [
-                    f"+{lease.total_seconds()} seconds",
+                    _seconds(lease),
                     json.dumps([(id.hex, attempt) for id, attempt in claims]),
                 ],
             )
-        return cursor.rowcount
+        count: int = cursor.rowcount
+        return count
 
 
 def record(records: Sequence[Record], using: str) -> set[UUID]:
@@ -136,13 +137,6 @@ def record(records: Sequence[Record], using: str) -> set[UUID]:
             rows = json.dumps([_sqlite_row(record) for record in records if record.id in recorded])
         cursor.execute(ATTEMPTS_SQLITE, [rows])
         return recorded
-
-
-def database() -> str:
-    """The alias where notifications are written."""
-    from .models import Notification
-
-    return router.db_for_write(Notification)
 
 
 NOW = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
@@ -171,28 +165,38 @@ RECORD_POSTGRESQL = f"""
 """  # noqa: S608
 
 # The values of a row, by position: see _sqlite_row().
+DONE_SQLITE = """
+    SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS started_at, value ->> 3 AS finished_at,
+        value ->> 4 AS outcome, value ->> 5 AS status, value ->> 6 AS error, value ->> 7 AS next_attempt_at,
+        value ->> 8 AS task_id
+    FROM json_each(%s)
+"""
+
 RECORD_SQLITE = f"""
-    UPDATE {NOTIFICATION} SET status = done.value ->> 5, lease_expires_at = NULL,
-        next_attempt_at = done.value ->> 7,
-        task_id = CASE WHEN done.value ->> 8 = '' THEN task_id ELSE done.value ->> 8 END,
-        finished_at = CASE WHEN done.value ->> 5 = 'queued' THEN NULL ELSE done.value ->> 3 END
-    FROM json_each(%s) AS done
-    WHERE id = done.value ->> 0 AND attempt_count = done.value ->> 1 AND status = 'sending'
-    RETURNING id
+    UPDATE {NOTIFICATION} SET status = done.status, lease_expires_at = NULL,
+        next_attempt_at = done.next_attempt_at,
+        task_id = CASE WHEN done.task_id = '' THEN {NOTIFICATION}.task_id ELSE done.task_id END,
+        finished_at = CASE WHEN done.status = 'queued' THEN NULL ELSE done.finished_at END
+    FROM ({DONE_SQLITE}) AS done
+    WHERE {NOTIFICATION}.id = done.id AND attempt_count = done.attempt AND {NOTIFICATION}.status = 'sending'
+    RETURNING {NOTIFICATION}.id
 """  # noqa: S608
 
 ATTEMPTS_SQLITE = f"""
     INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 6 FROM json_each(%s)
+    SELECT id, attempt, started_at, finished_at, outcome, error FROM ({DONE_SQLITE})
 """  # noqa: S608
 
 
-def _claim(row: tuple[Any, ...]) -> Claim:
-    id, recipient, subject, message, channel, via, *times, attempt = row
-    if isinstance(id, str):  # SQLite keeps UUIDs and times as text
-        id = UUID(id)
-        times = [datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times]
-    return Claim(id, recipient, subject, message, channel, via, *times, attempt)
+def _seconds(lease: timedelta) -> str:
+    """An interval for PostgreSQL, a modifier of strftime() for SQLite."""
+    return f"+{lease.total_seconds()} seconds"
+
+
+def _claim(row: Sequence[Any]) -> Claim:
+    if isinstance(row[0], str):  # SQLite knows neither UUIDs nor time zones
+        row = [UUID(row[0]), *row[1:6], *(time.replace(tzinfo=UTC) for time in row[6:9]), row[9]]
+    return Claim(*row)
 
 
 def _columns(records: Sequence[Record]) -> list[list[Any]]:

@@ -10,8 +10,8 @@ os.environ["NOTIFICATIONS_VIA"] = "queue"
 os.environ["LOG_LEVEL"] = "INFO"
 os.environ.setdefault("DATABASE_URL", "sqlite:///db.sqlite3")
 
-from project.settings import *  # noqa: E402, F403
-from project.settings import DATABASES  # noqa: E402
+from project.settings import *  # noqa: F403
+from project.settings import DATABASES
 
 SECURE_SSL_REDIRECT = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

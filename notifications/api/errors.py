@@ -26,7 +26,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class PayloadTooLarge(APIException):
-    status_code = status.HTTP_413_CONTENT_TOO_LARGE
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "too_large"
     default_detail = "The request body is too large."
 

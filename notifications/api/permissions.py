@@ -1,17 +1,20 @@
 """Who may come in."""
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:  # rest_framework.views imports this module, for it is in its settings
+    from rest_framework.views import APIView
 
 
 class IsAuthenticatedOrLocalDebug(IsAuthenticated):
     """Everybody who is authenticated; anybody only while DEBUG is on and the client is on this machine."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         return super().has_permission(request, view) or (settings.DEBUG and _is_loopback(request))
 
 

@@ -60,5 +60,3 @@ def _fields(body: Any) -> dict[str, Any]:
         return body
     SendSerializer(data=body).is_valid(raise_exception=True)
     return {}
-
-

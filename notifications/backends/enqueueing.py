@@ -32,7 +32,9 @@ def enqueue_with_row(task: Task, *args: Any, enqueue: Enqueue | None = None) -> 
 def enqueue_many(calls: Iterable[tuple[Task, list[Any]]]) -> list[str]:
     """Enqueue many calls of tasks of one backend, in one statement where the backend can. Returns their ids."""
     calls = list(calls)
-    backend = calls[0][0].get_backend() if calls else None
+    if not calls:
+        return []
+    backend: Any = calls[0][0].get_backend()
     if hasattr(backend, "enqueue_many"):
         return [result.id for result in backend.enqueue_many([(task, args, {}) for task, args in calls])]
     return [enqueue_with_row(task, *args) for task, args in calls]

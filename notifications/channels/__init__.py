@@ -43,5 +43,6 @@ channels = ChannelHandler()
 @receiver(setting_changed)
 def forget_channels(*, setting: str, **kwargs: Any) -> None:
     if setting == "CHANNELS":
-        channels._settings = channels.settings = channels.configure_settings(None)  # noqa: SLF001
-        channels._connections = Local()  # noqa: SLF001
+        # As Django does for its own handlers of this kind.
+        channels.settings = channels.configure_settings(None)
+        channels._connections = Local()  # type: ignore[attr-defined]  # noqa: SLF001

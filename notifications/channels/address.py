@@ -18,7 +18,7 @@ def clean_address(address: str) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in address):
         raise ValidationError("An address has no control characters.", code="control_character")
     try:
-        parts = validate_email(address, check_deliverability=False, globally_deliverable=False)
+        parts = validate_email(address, check_deliverability=False, globally_deliverable=False, strict=True)
     except EmailNotValidError as error:
         raise ValidationError(_without(address, str(error)), code="invalid") from error
     if "." not in parts.ascii_domain:

@@ -1,6 +1,6 @@
 """What a channel is: a way out, configured by alias in CHANNELS. One file, one settings entry, one test.
 
-    CHANNELS = {"log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS": {"path": "log.txt"}}}
+CHANNELS = {"log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS": {"path": "log.txt"}}}
 """
 
 import logging
@@ -39,9 +39,7 @@ class SendResult:
 
     @classmethod
     def of(cls, error: DeliveryError) -> Self:
-        return cls(
-            sent=False, error=str(error), permanent=error.permanent, retry_after=error.retry_after
-        )
+        return cls(sent=False, error=str(error), permanent=error.permanent, retry_after=error.retry_after)
 
 
 SENT = SendResult(sent=True)

@@ -24,9 +24,13 @@ class Command(BaseCommand):
         parser.add_argument("message", nargs="?", default="some notification")
         parser.add_argument("--subject", default="")
         parser.add_argument("--channel", default=notification_settings().channel)
-        parser.add_argument("--via", default=notification_settings().via, help=f"one of {', '.join(via_choices())}")
+        parser.add_argument(
+            "--via", default=notification_settings().via, help=f"one of {', '.join(via_choices())}"
+        )
         parser.add_argument("--wait", action="store_true", help="wait for the outcome and report it")
-        parser.add_argument("--timeout", type=float, default=30.0, help="seconds to wait at most (default: 30)")
+        parser.add_argument(
+            "--timeout", type=float, default=30.0, help="seconds to wait at most (default: 30)"
+        )
 
     def handle(self, *, wait: bool, timeout: float, **options: Any) -> None:
         fields = {name: options[name] for name in ("recipient", "message", "subject", "channel", "via")}
@@ -56,7 +60,9 @@ class Command(BaseCommand):
                 returncode=3,
             )
         if notification.status != Status.SENT:
-            raise CommandError(f"{notification.pk} {notification.status}" + (f": {last.error}" if last else ""))
+            raise CommandError(
+                f"{notification.pk} {notification.status}" + (f": {last.error}" if last else "")
+            )
         assert notification.finished_at is not None
         took = (notification.finished_at - notification.created_at).total_seconds()
         self.stdout.write(

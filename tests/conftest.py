@@ -1,0 +1,55 @@
+"""What every test may use. Tests that start processes are marked `process`; all others finish in milliseconds."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from rest_framework.test import APIClient
+
+from notifications import services
+from notifications.models import Notification
+from tests import recording_channel
+
+
+@pytest.fixture(autouse=True)
+def log_file(settings: Any, tmp_path: Path) -> Path:
+    """The log channel of this test writes here."""
+    path = tmp_path / "log.txt"
+    settings.CHANNELS = {
+        "log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS": {"path": path}},
+        "recording": {"BACKEND": "tests.recording_channel.RecordingChannel"},
+    }
+    return path
+
+
+@pytest.fixture(autouse=True)
+def fresh_state() -> Iterator[None]:
+    recording_channel.forget()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def api(admin_user: Any) -> APIClient:
+    """A client that is let in."""
+    client = APIClient()
+    client.force_authenticate(admin_user)
+    return client
+
+
+@pytest.fixture
+def accepted() -> Callable[..., Notification]:
+    """Accept a notification on the recording channel; any field may be given."""
+
+    def accept(**fields: Any) -> Notification:
+        defaults = {
+            "recipient": "you@example.com",
+            "message": "hello",
+            "channel": "recording",
+            "via": "queue",
+        }
+        return services.accept(**{**defaults, **fields})
+
+    return accept

@@ -1,0 +1,95 @@
+"""Real processes for tests: a private database, a free port, and nothing left over afterwards."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+ROOT = Path(__file__).parent.parent
+DATABASE_URL = os.environ.get("DATABASE_URL", "sqlite:///")
+
+
+def wait_until[T](condition: Callable[[], T], timeout: float = 30, every: float = 0.02) -> T:
+    """Poll until `condition()` is true, and return what it gave. Raises TimeoutError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        if value := condition():
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Not within {timeout} s: {condition}")
+        time.sleep(every)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def private_database(folder: Path) -> Iterator[str]:
+    """The URL of an empty database of the kind DATABASE_URL names. Gone when the block ends."""
+    if DATABASE_URL.startswith("sqlite"):
+        yield f"sqlite:///{folder / 'db.sqlite3'}"
+        return
+    name = f"notifications_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(DATABASE_URL, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield urlunsplit(urlsplit(DATABASE_URL)._replace(path=f"/{name}"))
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def running(
+    *command: str | Path,
+    env: Mapping[str, str],
+    output: Path,
+    cwd: Path = ROOT,
+    stop: signal.Signals = signal.SIGTERM,
+    grace: float = 20,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own. When the block ends it is asked to stop, then its group is killed."""
+    with output.open("ab") as file:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            env={**os.environ, **env},
+            cwd=cwd,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(stop)
+        try:
+            process.wait(timeout=grace)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=grace)
+
+
+def manage(*args: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """`manage.py …`, to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *args],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )

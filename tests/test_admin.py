@@ -1,0 +1,56 @@
+"""The operator's window: everything can be seen, nothing can be changed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from notifications import tasks
+from notifications.models import Notification
+
+pytestmark = pytest.mark.django_db
+Accept = Callable[..., Notification]
+
+
+def test_the_list(admin_client: Client, accepted: Accept) -> None:
+    """Found by id, by a part of the recipient, by status."""
+    row, other = accepted(recipient="ann@example.com"), accepted(recipient="bob@example.com")
+    tasks.deliver.call([str(row.pk)])
+    url = reverse("admin:notifications_notification_changelist")
+    for query in ({"q": "ann@"}, {"q": str(row.pk)}, {"status__exact": "sent"}):
+        page = admin_client.get(url, query).content.decode()
+        assert str(row.pk) in page
+        assert str(other.pk) not in page
+
+
+def test_the_detail_shows_the_attempts_and_no_way_to_edit(admin_client: Client, accepted: Accept) -> None:
+    """Read-only: no field to type in, no button to save or delete."""
+    row = accepted(message="the text of it")
+    tasks.deliver.call([str(row.pk)])
+    url = reverse("admin:notifications_notification_change", args=[row.pk])
+    page = admin_client.get(url).content.decode()
+    assert "the text of it" in page
+    assert "attempt 1: sent" in page
+    assert 'name="_save"' not in page
+    assert "deletelink" not in page
+    assert admin_client.post(url, {"message": "changed"}).status_code == 403
+    assert admin_client.get(reverse("admin:notifications_notification_add")).status_code == 403
+
+
+@pytest.mark.parametrize("model", ["ormq", "success", "failure", "schedule"])
+def test_the_queues_own_views_stand_beside(admin_client: Client, accepted: Accept, model: str) -> None:
+    """django-q2's queued, successful, failed and scheduled tasks; queued ones by their function's name."""
+    accepted()
+    page = admin_client.get(reverse(f"admin:django_q_{model}_changelist"))
+    assert page.status_code == 200
+    if model == "ormq":
+        assert "notifications.tasks.deliver" in page.content.decode()
+
+
+def test_nobody_looks_in_without_the_right(client: Client, django_user_model: Any) -> None:
+    """Staff without the view permission see no notification."""
+    django_user_model.objects.create_user("ann", password="pw", is_staff=True)
+    client.login(username="ann", password="pw")
+    assert client.get(reverse("admin:notifications_notification_changelist")).status_code == 403

@@ -1,0 +1,62 @@
+"""A wrong setting is refused at start, by a stable id, with the way out in the message."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+
+from notifications.channels import BaseChannel
+
+
+class NotAChannel:
+    pass
+
+
+LOG = "notifications.channels.log.LogChannel"
+
+
+def ids() -> list[str]:
+    return [message.id for message in run_checks(tags=["notifications"])]
+
+
+def test_the_services_own_settings_are_clean() -> None:
+    """As shipped, nothing is refused."""
+    assert ids() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("NOTIFICATIONS_VIA", "pigeon", "notifications.E001"),
+        ("NOTIFICATIONS_CHANNEL", "smoke", "notifications.E002"),
+        ("NOTIFICATIONS_LEASE", 30, "notifications.E003"),
+        ("NOTIFICATIONS_LEASE", timedelta(0), "notifications.E003"),
+        ("CHANNELS", {"log": {"BACKEND": "no.such.Channel"}}, "notifications.E010"),
+        ("CHANNELS", {"log": {}}, "notifications.E010"),
+        ("CHANNELS", {"log": {"BACKEND": "tests.test_checks.NotAChannel"}}, "notifications.E010"),
+        ("CHANNELS", {"log": {"BACKEND": LOG}}, "notifications.E011"),
+        (
+            "CHANNELS",
+            {"log": {"BACKEND": LOG, "OPTIONS": {"path": "/no/such/log.txt"}}},
+            "notifications.E012",
+        ),
+        (
+            "CHANNELS",
+            {"log": {"BACKEND": LOG, "OPTIONS": {"path": "log.txt"}, "RETRY": {"MAX_TRIES": 3}}},
+            "notifications.E013",
+        ),
+    ],
+)
+def test_refused(settings: Any, name: str, value: Any, id: str) -> None:
+    """Exactly this one message, with a hint."""
+    setattr(settings, name, value)
+    (message,) = run_checks(tags=["notifications"])
+    assert message.id == id
+    assert message.hint
+
+
+def test_the_base_channel_says_what_to_implement() -> None:
+    """Docstring as error text."""
+    with pytest.raises(NotImplementedError, match="send_one"):
+        BaseChannel("x", {}).send_one(None)  # type: ignore[arg-type]

@@ -1,0 +1,116 @@
+"""What the service does from a shell."""
+
+import threading
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from notifications import tasks
+from notifications.models import Notification, Status
+from notifications.signals import accepted
+
+
+def run(*args: str) -> str:
+    out = StringIO()
+    call_command(*args, stdout=out, no_color=True)
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_notify_accepts() -> None:
+    """Without --wait it says the id and is done."""
+    out = run("notify", "you@example.com", "hi", "--via", "queue")
+    row = Notification.objects.get()
+    assert out == f"{row.pk} accepted via queue\n"
+    assert (row.message, row.status) == ("hi", Status.QUEUED)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_notify_waits_for_the_thread(log_file: Path) -> None:
+    """--via thread --wait: delivered by this very process."""
+    out = run("notify", "you@example.com", "hi", "--via", "thread", "--wait")
+    assert "sent after" in out
+    assert log_file.read_text() == "notification for you@example.com: hi\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_notify_waits_for_a_worker() -> None:
+    """--via queue --wait: reports what a worker made of it."""
+    workers = []
+
+    def work(notification_id: Any, **kwargs: Any) -> None:
+        def worker() -> None:
+            try:
+                tasks.deliver.call([str(notification_id)])
+            finally:
+                connection.close()
+
+        workers.append(threading.Thread(target=worker))
+
+    def start(sender: Any, **kwargs: Any) -> None:
+        work(**kwargs)
+        workers[-1].start()
+
+    accepted.connect(start)
+    try:
+        out = run("notify", "you@example.com", "--via", "queue", "--wait")
+    finally:
+        accepted.disconnect(start)
+        workers[-1].join(timeout=30)
+    assert "in 1 attempt(s)" in out
+
+
+@pytest.mark.django_db
+def test_notify_gives_up_waiting() -> None:
+    """Exit status 3, and the likely reason."""
+    with pytest.raises(CommandError, match="Is a worker running") as caught:
+        run("notify", "you@example.com", "--via", "queue", "--wait", "--timeout", "0.01")
+    assert caught.value.returncode == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_notify_reports_a_failure(log_file: Path, settings: Any) -> None:
+    """Exit status 1, with the last error."""
+    settings.CHANNELS["log"]["OPTIONS"]["path"] = log_file / "no" / "folder"
+    settings.CHANNELS = {"log": {**settings.CHANNELS["log"], "RETRY": {"MAX_ATTEMPTS": 1}}}
+    with pytest.raises(CommandError, match="failed: Could not write the log file") as caught:
+        run("notify", "you@example.com", "--via", "thread", "--wait")
+    assert caught.value.returncode == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("args", "reason"),
+    [(["nobody"], "recipient: "), (["you@example.com", "--via", "pigeon"], "via: Unknown")],
+)
+def test_notify_refuses(args: list[str], reason: str) -> None:
+    """Exit status 1, and nothing is stored."""
+    with pytest.raises(CommandError, match=reason):
+        run("notify", *args)
+    assert Notification.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_welcome_makes_one_superuser_in_development(settings: Any) -> None:
+    """The password is random, printed once, and works."""
+    settings.DEBUG = True
+    out = run("welcome")
+    user = get_user_model().objects.get()
+    password = out.split("password ")[1].split()[0]
+    assert user.is_superuser
+    assert user.check_password(password)
+    assert "curl -X POST http://localhost:" in out
+    assert "shown once" not in run("welcome")
+    assert get_user_model().objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_welcome_makes_nobody_in_production() -> None:
+    """Without DEBUG there is no user nobody asked for."""
+    assert "createsuperuser" in run("welcome")
+    assert get_user_model().objects.count() == 0

@@ -1,0 +1,68 @@
+"""The environment is a contract: what cannot be read stops the start with the variable's name."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROGRAM = "import project.settings as s; print(repr({name: getattr(s, name) for name in %r}))"
+
+
+def load(tmp_path: Path, *names: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The settings as a fresh process reads them, with only this environment and no `.env`."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "__init__.py").touch()
+    (project / "settings.py").write_text((ROOT / "project" / "settings.py").read_text())
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM % (names,)],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "perhaps"),
+        ("DATABASE_URL", "carrier-pigeon://loft"),
+        ("LOG_LEVEL", "LOUD"),
+        ("QCLUSTER_WORKERS", "many"),
+        ("QCLUSTER_WORKERS", "0"),
+        ("SECRET_KEY", ""),
+    ],
+)
+def test_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
+    """One line says which variable is wrong."""
+    done = load(tmp_path, **{"SECRET_KEY": "x", name: value})
+    assert done.returncode != 0
+    assert name in done.stderr.splitlines()[-1]
+
+
+def test_the_secret_key_is_required_unless_debug(tmp_path: Path) -> None:
+    """Nobody runs production on a key that stands in the source."""
+    done = load(tmp_path)
+    assert done.returncode != 0
+    assert '"SECRET_KEY" not set' in done.stderr
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """SQLite beside manage.py, debug off, the queue."""
+    done = load(tmp_path, "DEBUG", "NOTIFICATIONS_VIA", "DATABASES", SECRET_KEY="x")
+    assert "'DEBUG': False" in done.stdout
+    assert "'NOTIFICATIONS_VIA': 'queue'" in done.stdout
+    assert "db.sqlite3" in done.stdout
+    assert "IMMEDIATE" in done.stdout
+
+
+def test_postgresql_by_its_url_alone(tmp_path: Path) -> None:
+    """Nothing else changes."""
+    done = load(tmp_path, "DATABASES", SECRET_KEY="x", DATABASE_URL="postgres://u:p@db.example:5433/n")
+    assert "django.db.backends.postgresql" in done.stdout
+    assert "'PORT': 5433" in done.stdout
