@@ -7,6 +7,7 @@ export PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help run web worker test test-fast check format clean
 
@@ -23,11 +24,13 @@ $(PY):
 	echo "No Python 3.12 or newer found. Install one (python.org, your package manager, or 'pyenv install 3.13') and run make again."; exit 1
 
 $(VENV)/.run: requirements.txt | $(PY)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing requirements.txt into $(VENV)"
+	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing requirements-dev.txt into $(VENV)"
+	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 .env: .env.example | $(VENV)/.run

@@ -12,3 +12,4 @@ workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
 worker_class = "gthread"
 threads = 8
 graceful_timeout = 30
+control_socket_disable = True  # one path a user: two services on a machine would take it from each other

@@ -195,7 +195,8 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        "django": {"level": LOG_LEVEL},
         "django-q": {"level": LOG_LEVEL},
+        # Two lines for each task, and no notification's id in them: `notifications` says it better.
+        "django.tasks": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
     },
 }
