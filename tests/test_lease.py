@@ -75,11 +75,13 @@ def test_a_database_that_is_away_is_asked_again(
 def test_the_thread_ends_when_it_has_nothing_to_hold(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle process keeps no thread and no connection; the next long send gets a new one."""
     monkeypatch.setattr(lease, "IDLE_SECONDS", 0.01)
-    short = holding(0.03)
+    short = holding(60)
     keeper.add(short)
     first = keeper.thread
     assert isinstance(first, threading.Thread)
     keeper.remove(short)
+    with keeper.changed:
+        keeper.changed.notify()  # instead of a third of a minute
     first.join(timeout=10)
     assert not first.is_alive()
     keeper.add(short)
