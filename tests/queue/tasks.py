@@ -91,3 +91,10 @@ def plain(word: str) -> str:
     """Not a Django task: what `async_task` runs."""
     note(word)
     return word
+
+
+if os.environ.get("QUEUE_TEST_NEW_VERSION"):
+
+    @task
+    def of_the_next_version(word: str) -> None:
+        note(word)

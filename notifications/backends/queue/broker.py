@@ -13,7 +13,7 @@ from .sql import Entry, NewEntry, QueueTable
 
 # How long a claim holds without renewal. Short, so that what a dead cluster held comes back soon; the pusher
 # renews what is still being worked on, so a long task never outlives it.
-LEASE = timedelta(seconds=15)
+LEASE = timedelta(seconds=10)
 
 
 def queue_table() -> QueueTable:

@@ -205,9 +205,8 @@ class QueueTable:
 
     def read(self, pks: Sequence[int]) -> list[tuple[int, str, datetime | None]]:
         """`(pk, payload, lock)` of those that exist."""
-        rows = self._rows(
-            f"SELECT id, payload, lock FROM django_q_ormq WHERE {self._among}", [self._ids(pks)]
-        )
+        statement = f"SELECT id, payload, lock FROM django_q_ormq WHERE {self._among}"  # noqa: S608
+        rows = self._rows(statement, [self._ids(pks)])
         return [(pk, payload, self._datetime(lock) if lock else None) for pk, payload, lock in rows]
 
     def existing(self, pks: Sequence[int]) -> set[int]:

@@ -1,0 +1,50 @@
+"""What becomes of the entries that a worker was running when it died or was killed for its time.
+
+It cannot be known whether they or the operator killed it. So they run again, each alone, a little later, at
+most MAX_CRASHES times; then they are failed. The count is in the entry, so every cluster knows it.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+
+from . import package, results
+from .broker import OrmBroker
+from .execution import row
+
+logger = logging.getLogger(__name__)
+
+MAX_CRASHES = 3
+AGAIN_AFTER = timedelta(seconds=0.5)  # times the number of crashes
+TIMEOUT = "timeout"
+
+
+def settle_crashed(broker: OrmBroker, pks: list[int], reason: str) -> None:
+    """Put the entries back with their count, or record them as failed. Raise DatabaseError: nothing of it counts.
+
+    A call over its time that ran alone is failed at once: it had its time.
+    """
+    now = timezone.now()
+    for pk, payload, _ in broker.table.read(pks):
+        try:
+            content = package.unpack(payload)
+        except package.UnreadablePackage:
+            continue  # the worker did not run it either
+        crashes = content.get("crashes", 0) + 1
+        ended = reason == TIMEOUT and len(pks) == 1
+        if ended or crashes >= MAX_CRASHES:
+            what = "ran over its time" if reason == TIMEOUT else f"ended its worker {crashes} times"
+            error = results.write_error(
+                "builtins.TimeoutError" if ended else "builtins.SystemError", what, what
+            )
+            content.update(result=error, success=False, started=now, stopped=now, cluster=broker.list_key)
+            broker.table.finish([pk], [row(content, package.path_of(content["func"]))])
+            logger.error("task=%s id=%s outcome=failed reason=%r", content.get("name"), content["id"], what)
+        else:
+            content["crashes"] = crashes
+            again = (now + AGAIN_AFTER * crashes).replace(microsecond=1)
+            broker.table.rewrite(pk, package.sign(content), again)
+            logger.warning(
+                "task=%s id=%s outcome=again crashes=%d", content.get("name"), content["id"], crashes
+            )

@@ -1,0 +1,98 @@
+"""The main process of `manage.py qcluster`: minds the signals, starts the sentinel, starts it again if it dies.
+
+Only flags are set in a signal handler. django-q2's own handler joins processes there, and hangs when the
+signal reaches the whole group (which systemd, `timeout` and Ctrl-C see to).
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from django_q import cluster as upstream
+
+from .processes import close_connections, set_title
+from .sentinel import Sentinel
+
+logger = logging.getLogger(__name__)
+
+GRACE = 25.0  # seconds; below the 30 that Kubernetes and the 90 that systemd give
+FASTEST_DEATH = 5.0  # seconds a sentinel should live at least
+
+
+class Cluster(upstream.Cluster):  # type: ignore[misc]
+    """django-q2's cluster, which survives the death of any of its processes.
+
+    `housekeeping` is called every `housekeeping_interval` seconds beside the work. `grace` is how many
+    seconds running tasks may take to finish at the stop. `run_once`: end when nothing due is left.
+    """
+
+    def __init__(
+        self,
+        broker: Any = None,
+        *,
+        housekeeping: Callable[[], object] | None = None,
+        housekeeping_interval: float = 1.0,
+        grace: float = GRACE,
+        run_once: bool = False,
+    ) -> None:
+        super().__init__(broker)
+        self.housekeeping = housekeeping
+        self.housekeeping_interval = housekeeping_interval
+        self.grace = grace
+        self.run_once = run_once
+        self.stopping = False
+
+    def sig_handler(self, signum: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def start(self) -> int:
+        """Start the sentinel. Gives this process's id; `run` waits."""
+        set_title(f"qcluster {upstream.Conf.CLUSTER_NAME} main")
+        context = upstream.get_mp_context()
+        self.stop_event = context.Event()
+        self.start_event = context.Event()
+        close_connections()
+        self.sentinel = context.Process(
+            target=Sentinel,
+            args=(self.stop_event, self.start_event, self.cluster_id, self.broker, self.timeout),
+            kwargs={
+                "parent": os.getpid(),
+                "housekeeping": self.housekeeping,
+                "housekeeping_interval": self.housekeeping_interval,
+                "grace": self.grace,
+                "run_once": self.run_once,
+            },
+        )
+        self.sentinel.start()
+        return int(self.pid)
+
+    def run(self) -> int:
+        """Run until SIGTERM or SIGINT, or with `run_once` until the queue is empty. Gives the exit status."""
+        while True:
+            born = time.monotonic()
+            self.start()
+            while self.sentinel.exitcode is None and not self.stopping:
+                self.sentinel.join(timeout=0.1)
+            if self.stopping:
+                self.stop()
+                return 0
+            if self.sentinel.exitcode == 0:
+                return 0
+            logger.error("sentinel=%d death=sudden exit=%s", self.sentinel.pid, self.sentinel.exitcode)
+            while not self.stopping and time.monotonic() < born + FASTEST_DEATH / 5:
+                time.sleep(0.05)
+
+    def stop(self) -> bool:
+        """End within the grace time. What is killed at its end goes back to the queue."""
+        if not self.sentinel.is_alive():
+            return False
+        self.stop_event.set()
+        self.sentinel.join(timeout=self.grace + 5)
+        if self.sentinel.exitcode is None:
+            logger.error("sentinel=%d reason=stuck", self.sentinel.pid)
+            self.sentinel.kill()  # the kernel takes its children with it
+            self.sentinel.join()
+        return True

@@ -1,0 +1,399 @@
+"""The pusher process: claims entries, hands them to workers, renews their leases, puts back what goes back.
+
+It is the only process of the cluster that claims. It holds nothing in reserve: what no worker can take now
+returns to its place in the queue, so that an urgent entry or another cluster never waits behind it.
+"""
+
+import json
+import logging
+import os
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.db import DatabaseError, InterfaceError, connections
+from django.utils import timezone
+from django_q.conf import Conf
+
+from . import package
+from .aftermath import settle_crashed
+from .broker import LEASE, OrmBroker
+from .housekeeping import Housekeeper
+from .processes import LARGEST_JOB, Job, Report, Slot, Wire, become_child
+from .sql import Entry
+from .wakeup import INTERVAL, Listener
+
+logger = logging.getLogger(__name__)
+
+RENEW_EVERY = LEASE.total_seconds() / 4
+START_WITHIN = 1.0  # seconds a job may wait in a worker before it goes back
+TAKE_BACK_AFTER = 5.0  # seconds after which the pusher itself takes back what a stuck worker did not begin
+QUICK = 0.05  # seconds: behind a job expected to take no longer, the next may wait in the worker
+CHUNK = 0.02  # seconds of work of quick calls that are handed out together
+GATHER = 0.005  # seconds between two claims: under load entries come in batches
+LOOK_AGAIN = timedelta(seconds=10)  # until an entry this version cannot run is looked at again
+
+
+@dataclass(slots=True)
+class Handed:
+    """A job a worker has, and its entries that are not yet accounted for."""
+
+    entries: dict[int, Entry]
+    path: str
+    merged: bool
+    start_before: float
+    size: int
+
+
+@dataclass(slots=True)
+class Hand:
+    """A worker as the pusher sees it. `wire` is None for one whose pusher died: it only finishes its job."""
+
+    pid: int
+    slot: Slot
+    wire: Wire | None
+    jobs: deque[Handed] = field(default_factory=deque)
+    leaving: bool = False
+
+
+class Pusher:
+    """One for a cluster. `run` returns when it was told to stop and every worker has reported."""
+
+    def __init__(self, broker: OrmBroker, control: socket.socket, *, run_once: bool = False) -> None:
+        self.broker = broker
+        self.table = broker.table
+        self.control = control
+        self.run_once = run_once
+        self.hands: dict[int, Hand] = {}
+        self.seconds: dict[str, float] = {}  # how long a call of this path took of late
+        self.put_back: list[tuple[Entry, datetime]] = []
+        self.crashed: list[tuple[list[int], str]] = []
+        self.warned: set[int] = set()
+        self.selector = selectors.DefaultSelector()
+        self.listener = Listener(self.table.using)
+        self.stopping = False
+        self.appetite = int(Conf.BULK)
+        self.look_at = 0.0
+        self.poll_at = 0.0
+        self.awake_until = 0.0
+        self.renew_at = time.monotonic() + RENEW_EVERY
+        self.away_until = 0.0
+        self._lines = b""
+        self._fds: list[int] = []
+
+    def run(self) -> None:
+        self.selector.register(self.control, selectors.EVENT_READ, self.obey)
+        self.safely(self.listen)
+        while not (self.stopping and not any(hand.jobs for hand in self.hands.values())):
+            for key, _ in self.selector.select(self.patience()):
+                key.data()
+            now = time.monotonic()
+            if now < self.away_until:
+                continue
+            self.take_back(now)
+            if now >= self.renew_at:
+                self.safely(self.renew)
+            if self.put_back or self.crashed:
+                self.safely(self.tidy)
+            if not self.stopping and now >= self.look_at and self.free_hands():
+                self.safely(self.look)
+        self.safely(self.tidy)
+        for hand in self.hands.values():
+            if hand.wire is not None:
+                hand.wire.close()
+        self.listener.close()
+
+    # --- when -----------------------------------------------------------------------------------------
+
+    def patience(self) -> float:
+        """Seconds until there is something to do that no file descriptor tells."""
+        now = time.monotonic()
+        if now < self.away_until:
+            return self.away_until - now
+        moments = [self.renew_at]
+        if self.put_back or self.crashed:
+            return 0
+        if any(hand.jobs for hand in self.hands.values()):
+            moments.append(now + TAKE_BACK_AFTER / 5)
+        if not self.stopping and self.free_hands():
+            if self.listener.raw is None or now < self.awake_until:
+                moments.append(now + GATHER / 2)
+            moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
+        return max(0.0, min(moments) - now)
+
+    def free_hands(self) -> list[Hand]:
+        """Workers that can take a job, the idle first."""
+        hands = [h for h in self.hands.values() if h.wire is not None and not h.leaving and self.has_room(h)]
+        return sorted(hands, key=lambda hand: len(hand.jobs))
+
+    def has_room(self, hand: Hand) -> bool:
+        if not hand.jobs:
+            return True
+        [first, *more] = hand.jobs
+        return not more and self.expected(first) < QUICK
+
+    def expected(self, handed: Handed) -> float:
+        calls = 1 if handed.merged else len(handed.entries)
+        return self.seconds.get(handed.path, QUICK) * calls
+
+    # --- claim and hand out -----------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        fd = self.listener.open()
+        if fd is not None:
+            self.selector.register(fd, selectors.EVENT_READ, partial(self.safely, self.hear))
+
+    def hear(self) -> None:
+        if self.listener.heard():
+            now = time.monotonic()
+            self.awake_until = now + 4 * INTERVAL
+            self.poll_at = now
+
+    def look(self) -> None:
+        """Claim what the free workers can take, if there may be something."""
+        now = time.monotonic()
+        if self.listener.raw is None and self.listener.heard():
+            self.poll_at = now
+        if now < self.poll_at and not (self.listener.raw is not None and now < self.awake_until):
+            return
+        hands = self.free_hands()
+        limit = min(self.appetite, LARGEST_JOB) * len(hands)
+        claimed = self.broker.claim(limit)
+        self.look_at = now + GATHER
+        if claimed:
+            self.hand_out(self.known(claimed), hands)
+        elif self.run_once and not any(hand.jobs for hand in self.hands.values()):
+            self.stopping = True
+        if len(claimed) >= limit:
+            self.look_at = self.poll_at = 0.0
+        else:
+            self.poll_at = now + self.idle_for()
+
+    def idle_for(self) -> float:
+        """Seconds until the next entry is due, at most the polling interval."""
+        locks = [self.table.next_lock(key) for key in self.table.keys(self.broker.list_key)]
+        now = timezone.now()
+        due = [(lock - now).total_seconds() for lock in locks if lock is not None]
+        return max(0.0, min([*due, float(Conf.POLL)]))
+
+    def known(self, claimed: list[Entry]) -> Iterable[tuple[Entry, package.Target]]:
+        """What this version can run. The rest stays in the queue, is shown, and is looked at again later."""
+        held = {pk: handed for hand in self.hands.values() for handed in hand.jobs for pk in handed.entries}
+        for entry in claimed:
+            if entry.pk in held:  # its lease had run out while the database was away
+                held[entry.pk].entries[entry.pk] = entry
+                continue
+            try:
+                yield entry, package.target(package.unpack(entry.payload))
+            except (package.UnreadablePackage, package.UnknownFunction) as error:
+                self.defer(entry, str(error))
+
+    def defer(self, entry: Entry, why: str) -> None:
+        if entry.pk not in self.warned:
+            self.warned.add(entry.pk)
+            logger.warning("entry=%d outcome=kept reason=%r", entry.pk, why)
+        again = (timezone.now() + LOOK_AGAIN).replace(microsecond=1)
+        self.put_back.append((entry, again))
+
+    def hand_out(self, entries: Iterable[tuple[Entry, package.Target]], hands: list[Hand]) -> None:
+        kinds: dict[str, tuple[package.Target, list[Entry]]] = {}
+        for entry, target in entries:
+            kinds.setdefault(target.path, (target, []))[1].append(entry)
+        free = deque(hands)
+        for target, waiting in kinds.values():
+            room = self.room(target)
+            self.appetite = room
+            while waiting and free:
+                idle = sum(not hand.jobs for hand in free) or 1
+                share = min(room, -(-len(waiting) // idle))
+                self.hand(free.popleft(), waiting[:share], target)
+                del waiting[:share]
+            self.put_back += [(entry, entry.place) for entry in waiting]
+
+    def room(self, target: package.Target) -> int:
+        """How many entries of this kind make a job: all there are where they merge, else some 20 ms of work."""
+        if target.mergeable:
+            return min(int(Conf.BULK), LARGEST_JOB)
+        calls = CHUNK / max(self.seconds.get(target.path, CHUNK), 1e-4)
+        return max(1, min(int(Conf.BULK), LARGEST_JOB, int(calls)))
+
+    def hand(self, hand: Hand, entries: list[Entry], target: package.Target) -> None:
+        assert hand.wire is not None
+        start_before = time.monotonic() + START_WITHIN
+        handed = Handed({e.pk: e for e in entries}, target.path, target.mergeable, start_before, len(entries))
+        hand.jobs.append(handed)
+        self.deliver(hand, Job(start_before, [(entry.pk, entry.payload) for entry in entries]))
+
+    def deliver(self, hand: Hand, job: Job | None = None) -> None:
+        assert hand.wire is not None
+        try:
+            hand.wire.post(job) if job else hand.wire.flush()
+        except ConnectionError:
+            return  # it died; the sentinel will say so
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if hand.wire.has_more else 0)
+        self.selector.modify(hand.wire, events, partial(self.serve, hand))
+
+    # --- what comes back ----------------------------------------------------------------------------------
+
+    def serve(self, hand: Hand) -> None:
+        """A worker's socket is ready: it takes more, has reported, or is gone."""
+        if hand.wire is None:
+            return
+        if hand.wire.has_more:
+            self.deliver(hand)
+        try:
+            hand.wire.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            pass
+        self.read(hand)
+
+    def read(self, hand: Hand) -> bool:
+        assert hand.wire is not None
+        try:
+            report: Report = hand.wire.receive()
+        except EOFError:
+            self.hang_up(hand)
+            return False
+        handed = hand.jobs.popleft()
+        for pk in report.unbegun:
+            if entry := handed.entries.get(pk):
+                self.put_back.append((entry, entry.place))
+        for pk, why in report.unknown.items():
+            if entry := handed.entries.get(pk):
+                self.defer(entry, why)
+        self.learn(handed, report)
+        if report.leaving:
+            hand.leaving = True
+        if hand.leaving and not hand.jobs:
+            self.hang_up(hand)
+        return True
+
+    def learn(self, handed: Handed, report: Report) -> None:
+        done = handed.size - len(report.unbegun) - len(report.unknown)
+        if done > 0:
+            took = report.seconds / (1 if handed.merged else done)
+            before = self.seconds.get(handed.path, took)
+            self.seconds[handed.path] = took if took > before else (3 * before + took) / 4
+
+    def hang_up(self, hand: Hand) -> None:
+        if hand.wire is not None:
+            self.selector.unregister(hand.wire)
+            hand.wire.close()
+            hand.wire = None
+
+    def take_back(self, now: float) -> None:
+        """Entries behind a stuck call: the worker will not begin them any more, see `Job`."""
+        for hand in self.hands.values():
+            for handed in hand.jobs:
+                if now < handed.start_before + TAKE_BACK_AFTER:
+                    continue
+                begun = hand.slot.begun if handed is hand.jobs[0] else set()
+                for pk in handed.entries.keys() - begun:
+                    entry = handed.entries.pop(pk)
+                    self.put_back.append((entry, entry.place))
+
+    # --- leases --------------------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        held = [handed for hand in self.hands.values() for handed in hand.jobs]
+        pks = [pk for handed in held for pk in handed.entries]
+        orphans = [pk for hand in self.hands.values() if not hand.jobs for pk in hand.slot.held]
+        if pks or orphans:
+            until = self.table.renew(pks + orphans, LEASE)
+            for handed in held:
+                handed.entries = {pk: entry._replace(lease=until) for pk, entry in handed.entries.items()}
+        self.renew_at = time.monotonic() + RENEW_EVERY
+
+    def tidy(self) -> None:
+        """Write down what goes back to the queue, and what a dead worker left."""
+        self.table.restore((entry.pk, entry.lease, lock) for entry, lock in self.put_back)
+        self.put_back.clear()
+        while self.crashed:
+            pks, reason = self.crashed[0]
+            settle_crashed(self.broker, pks, reason)
+            self.crashed.pop(0)
+
+    def safely(self, step: Callable[[], None]) -> None:
+        """A database that is away is waited for; what is pending stays pending."""
+        try:
+            step()
+        except (DatabaseError, InterfaceError) as error:
+            now = time.monotonic()
+            if not self.away_until:
+                logger.warning("database=away step=%s error=%s", step.__name__, error)
+            self.away_until = now + 0.25
+            connections[self.table.using].close()
+            if self.listener.raw is not None:
+                self.selector.unregister(self.listener.raw.fileno())
+                self.listener.close()
+            if self.stopping:
+                self.put_back.clear()  # their leases end by themselves
+                self.crashed.clear()
+        else:
+            if self.away_until:
+                self.away_until = 0.0
+                logger.warning("database=back")
+                self.safely(self.listen)
+
+    # --- the sentinel's word --------------------------------------------------------------------------------
+
+    def obey(self) -> None:
+        data, fds, _, _ = socket.recv_fds(self.control, 65536, 64)
+        if not data:
+            os._exit(1)  # the sentinel is gone
+        self._lines += data
+        self._fds += fds
+        *lines, self._lines = self._lines.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            getattr(self, f"obey_{message.pop('do')}")(**message)
+
+    def obey_add(self, pid: int) -> None:
+        wire, slot = Wire(socket.socket(fileno=self._fds.pop(0))), Slot(self._fds.pop(0))
+        hand = self.hands[pid] = Hand(pid, slot, wire)
+        self.selector.register(wire, selectors.EVENT_READ, partial(self.serve, hand))
+
+    def obey_adopt(self, pid: int) -> None:
+        self.hands[pid] = Hand(pid, Slot(self._fds.pop(0)), None, leaving=True)
+
+    def obey_gone(self, pid: int, reason: str) -> None:
+        """A worker has ended. What it reported before counts; what it was running is settled."""
+        hand = self.hands.pop(pid)
+        while hand.wire is not None and self.read(hand):
+            pass
+        running = set(hand.slot.running)
+        blamed = [pk for pk in running if reason != "stopped"]
+        for handed in hand.jobs:
+            self.put_back += [(e, e.place) for pk, e in handed.entries.items() if pk not in blamed]
+        if blamed:
+            self.crashed.append((blamed, reason))
+        hand.slot.close()
+
+    def obey_stop(self) -> None:
+        self.stopping = True
+
+
+def push(
+    parent: int,
+    control: socket.socket,
+    others: socket.socket,
+    broker: OrmBroker,
+    housekeeper: Housekeeper,
+    *,
+    run_once: bool,
+) -> None:
+    """The pusher's life. `others` is the sentinel's end of the control socket."""
+    become_child(parent, f"qcluster {broker.list_key} pusher")
+    others.close()
+    housekeeper.start()
+    try:
+        Pusher(broker, control, run_once=run_once).run()
+    finally:
+        housekeeper.stop()

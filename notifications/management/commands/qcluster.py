@@ -1,0 +1,42 @@
+"""`manage.py qcluster`: the workers of the queue. Stands in for django-q2's command of the same name."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError
+from django_q.management.commands import qcluster
+
+from notifications.backends.queue.cluster import Cluster
+
+
+class Command(qcluster.Command):  # type: ignore[misc]
+    help = "Runs the tasks of the queue until SIGTERM or Ctrl-C, then finishes what is running and exits 0."
+    # What the cluster does beside its tasks, every `housekeeping_interval` seconds.
+    housekeeping: Callable[[], object] | None = None
+    housekeeping_interval = 1.0
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if name := options.get("cluster_name"):
+            self.become(name)
+        status = Cluster(
+            housekeeping=self.housekeeping,
+            housekeeping_interval=self.housekeeping_interval,
+            run_once=options.get("run_once", False),
+        ).run()
+        if status:
+            sys.exit(status)
+
+    def become(self, name: str) -> None:
+        """Run the queue `name`. django-q2 reads its settings once, at import, so the program starts anew."""
+        own = settings.Q_CLUSTER.get("name", "default")
+        known = [own, *settings.Q_CLUSTER.get("ALT_CLUSTERS", {})]
+        if name not in known:
+            raise CommandError(
+                f"No queue {name!r}. Add it to Q_CLUSTER['ALT_CLUSTERS']; there are: {', '.join(known)}."
+            )
+        if os.environ.get("Q_CLUSTER_NAME", own) != name:
+            os.environ["Q_CLUSTER_NAME"] = name
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606
