@@ -1,0 +1,5 @@
+"""No job at all."""
+
+
+def enqueue(recipient: str) -> None:
+    pass

@@ -1,0 +1,32 @@
+"""Settings of the peers' Django: the product's own server, middleware, DRF and database settings, without it."""
+
+import json
+import os
+
+from project import settings as product
+
+_given = json.loads(os.environ["BENCH_SETTINGS"])
+
+SECRET_KEY = product.SECRET_KEY
+ALLOWED_HOSTS = product.ALLOWED_HOSTS
+DATABASES = product.DATABASES
+DEFAULT_AUTO_FIELD = product.DEFAULT_AUTO_FIELD
+INSTALLED_APPS = [
+    app
+    for app in product.INSTALLED_APPS
+    if app != "django_q" and not app.startswith(("notifications.", "whitenoise."))
+] + _given.pop("BENCH_APPS", [])
+MIDDLEWARE = [path for path in product.MIDDLEWARE if not path.startswith("notifications.")]
+TEMPLATES = product.TEMPLATES
+REST_FRAMEWORK = {
+    key: value for key, value in product.REST_FRAMEWORK.items() if "notifications." not in str(value)
+} | {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"]}
+ROOT_URLCONF = "benchmarks.sites.urls"
+STATIC_URL = "static/"
+USE_TZ = True
+USE_I18N = product.USE_I18N
+LOGGING = product.LOGGING
+SECURE_PROXY_SSL_HEADER = product.SECURE_PROXY_SSL_HEADER
+SECURE_SSL_REDIRECT = product.SECURE_SSL_REDIRECT
+
+globals().update(_given)

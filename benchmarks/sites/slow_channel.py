@@ -1,0 +1,13 @@
+"""A channel whose server takes half a second to answer."""
+
+import time
+
+from notifications.channels.base import BaseChannel, Message
+
+from .job import SLOW_SECONDS, append
+
+
+class SlowChannel(BaseChannel):
+    def send_one(self, message: Message) -> None:
+        time.sleep(SLOW_SECONDS)
+        append(self.options["path"], f"notification for {message.recipient}: {message.body}\n")

@@ -1,0 +1,56 @@
+"""What a growing backlog costs: a POST, a pickup and a drained job with 1000 waiting, and with a million.
+
+"Waiting" means two things. POST and pickup are measured with so many notifications scheduled for tomorrow and
+the workers running; the drain works off so many that are due. A drain of 1000 is over in a tenth of a second,
+so its smallest is 20 000.
+"""
+
+import sys
+
+from ..stage import Stage
+from .base import Figures, Scale, Workload, drain
+
+SMALLEST_DRAIN = 20_000
+
+
+class Backlog(Workload):
+    name = "backlog"
+    title = "Cost against the size of the backlog (1 = the cost at 1000)"
+    fresh = True
+    repeated = False
+    columns = {"post": "POST CPU+wait", "pickup": "pickup p50", "drain": "a drained job", "last": "its last tenth"}
+
+    def measure(self, stage: Stage, scale: Scale) -> Figures:
+        figures: Figures = {}
+        for waiting in scale.backlogs:
+            with Stage(stage.system) as scheduled:
+                scheduled.run([sys.executable, "-m", "benchmarks.sites.schedule", str(waiting)], "schedule")
+                scheduled.warm_up()
+                scheduled.settle()
+                pickup = scheduled.load(
+                    clients=2,
+                    rate=20,
+                    seconds=scale.pickup_seconds / 2,
+                    watch=str(scheduled.log),
+                    start=10_000_000,
+                )
+                post = scheduled.load(seconds=scale.seconds, start=20_000_000)
+            due = max(waiting, SMALLEST_DRAIN)
+            with Stage(stage.system) as full:
+                full.fill(due)
+                drained = drain(full, due, timeout=30 + due / 2000)
+            figures |= {
+                f"pickup_{waiting}": pickup["pickup_p50"],
+                f"post_{waiting}": 1000 / post["per_second"],
+                f"drain_{waiting}": 1000 / drained.per_second,
+                f"last_{waiting}": 1000 / drained.last_tenth_per_second,
+            }
+        return figures | self._relative(figures, scale)
+
+    def _relative(self, figures: Figures, scale: Scale) -> Figures:
+        small, large = scale.backlogs[0], scale.backlogs[-1]
+        ratios = {
+            name: figures[f"{name}_{large}"] / max(figures[f"{name}_{small}"], 0.1)
+            for name in ("post", "pickup", "drain")
+        }
+        return ratios | {"last": figures[f"last_{large}"] / figures[f"drain_{small}"], "waiting": large}

@@ -1,0 +1,34 @@
+"""A flood of sends that take 0.5 s each, and quick ones beside it, with two worker processes."""
+
+import time
+
+from ..stage import Stage
+from .base import Figures, Scale, Workload
+
+FLOOD = 3000
+
+
+class Slow(Workload):
+    name = "slow"
+    title = "Slow channel (0.5 s a send), a quick one beside it"
+    fresh = True
+    columns = {
+        "slow_per_second": "slow sends/s",
+        "pickup_p50": "quick: reply → line, p50 ms",
+        "pickup_p99": "p99 ms",
+        "missing": "quick ones not within 5 s",
+    }
+
+    def measure(self, stage: Stage, scale: Scale) -> Figures:
+        stage.warm_up()
+        stage.settle()
+        stage.fill(FLOOD, "s")
+        time.sleep(1.5)  # the flood has reached the workers
+        began, before = time.monotonic(), stage.slow_lines()
+        figures = stage.load(
+            clients=2, rate=10, seconds=scale.slow_seconds, watch=str(stage.log), start=50_000_000
+        )
+        per_second = (stage.slow_lines() - before) / (time.monotonic() - began)
+        return {"slow_per_second": per_second} | {
+            key: figures[key] for key in self.columns if key in figures
+        }
