@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from time import monotonic
-from uuid import UUID
 
 from django.db import transaction
 
@@ -34,7 +33,7 @@ MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
 UNKNOWN_CHANNEL = SendResult(sent=False, error="This version of the service does not know the channel.")
 
 # Given (id, due time) pairs, enqueue each again and say the id of its task. Called in the record's transaction.
-Reschedule = Callable[[Sequence[tuple[UUID, datetime]]], Sequence[str]]
+Reschedule = Callable[[Sequence[tuple[str, datetime]]], Sequence[str]]
 
 
 def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
@@ -45,7 +44,7 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     """
     using = database()
     lease = notification_settings().lease
-    claims = statements.claim([UUID(id) for id in ids], lease, using)
+    claims = statements.claim(list(ids), lease, using)
     clock = monotonic()
     for alias, batch in _by_channel(claims):
         policy, results = RetryPolicy(), [UNKNOWN_CHANNEL] * len(batch)
@@ -88,7 +87,7 @@ def _by_channel(claims: Sequence[Claim]) -> Iterator[tuple[str, list[Claim]]]:
 def _send(channel: BaseChannel, batch: Sequence[Claim]) -> list[SendResult]:
     messages = [
         Message(
-            id=str(claim.id),
+            id=claim.id,
             recipient=claim.recipient,
             subject=claim.subject,
             body=claim.message,

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
-from uuid import UUID
 
 from django.db import DatabaseError, connections
 
@@ -27,7 +26,7 @@ IDLE_SECONDS = 5.0  # the thread ends, and closes its connection, when there was
 class Holding:
     """Claims that one call of `deliver` is sending."""
 
-    claims: list[tuple[UUID, int]]
+    claims: list[tuple[str, int]]
     lease: timedelta
     using: str
     renew_at: float = field(init=False)

@@ -21,7 +21,7 @@ def log_accepted(sender: Any, *, notification_id: UUID, via: str, channel: str, 
 
 
 @receiver(recorded)
-def log_recorded(sender: Any, *, records: Sequence[Record], fenced: Sequence[UUID], **kwargs: Any) -> None:
+def log_recorded(sender: Any, *, records: Sequence[Record], fenced: Sequence[str], **kwargs: Any) -> None:
     counts = Counter(record.outcome for record in records)
     logger.info("event=recorded %s", " ".join(f"{outcome}={counts[outcome]}" for outcome in sorted(counts)))
     for record in records:
@@ -40,6 +40,6 @@ def log_recorded(sender: Any, *, records: Sequence[Record], fenced: Sequence[UUI
 
 @receiver(recovered)
 def log_recovered(
-    sender: Any, *, lost: Sequence[UUID], stranded: Sequence[UUID], given_up: Sequence[UUID], **kwargs: Any
+    sender: Any, *, lost: Sequence[str], stranded: Sequence[str], given_up: Sequence[str], **kwargs: Any
 ) -> None:
     logger.warning("event=recovered lost=%d stranded=%d given_up=%d", len(lost), len(stranded), len(given_up))

@@ -36,9 +36,9 @@ SWEEP_LOCK = 7203174159862204711  # PostgreSQL's advisory lock of this sweep: an
 class Recovered:
     """Ids, by what had happened to them."""
 
-    lost: list[UUID] = field(default_factory=list)
-    stranded: list[UUID] = field(default_factory=list)
-    given_up: list[UUID] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    stranded: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.lost or self.stranded or self.given_up)
@@ -91,7 +91,7 @@ def _lost(row: Notification, now: datetime) -> Record:
         policy = RetryPolicy.from_options(channels[row.channel].retry)
     delay = policy.delay(row.attempt_count, age=now - row.due_at)
     return Record(
-        id=row.pk,
+        id=str(row.pk),
         attempt=row.attempt_count,
         started_at=row.claimed_at,
         finished_at=now,
@@ -107,7 +107,7 @@ def _sort(records: Sequence[Record], found: Recovered) -> None:
         (found.lost if record.next_attempt_at else found.given_up).append(record.id)
 
 
-def _stranded() -> Iterator[list[tuple[UUID, datetime]]]:
+def _stranded() -> Iterator[list[tuple[str, datetime]]]:
     """Pages of queued notifications whose turn has passed and whose queue entry is gone.
 
     Note [Whose turn has passed]: workers take the oldest entry first, so only a row that is older than the
@@ -132,16 +132,16 @@ def _stranded() -> Iterator[list[tuple[UUID, datetime]]]:
         if not found:
             return
         gone = missing([task_id for _, _, task_id in found])
-        yield [(id, due) for due, id, task_id in found if due is not None and task_id in gone]
+        yield [(str(id), due) for due, id, task_id in found if due is not None and task_id in gone]
         after = found[-1][0], found[-1][1]
 
 
-def _enqueue_again(page: Sequence[tuple[UUID, datetime]], deliver_later: Reschedule, using: str) -> None:
+def _enqueue_again(page: Sequence[tuple[str, datetime]], deliver_later: Reschedule, using: str) -> None:
     if not page:
         return
     with transaction.atomic(using=using):
         rows = {
-            row.pk: row
+            str(row.pk): row
             for row in Notification.objects.using(using)
             .filter(pk__in=[id for id, _ in page], status=Status.QUEUED)
             .select_for_update()

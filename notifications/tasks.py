@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 from django.tasks import task
 
@@ -24,10 +23,10 @@ def deliver_alone(notification_ids: list[str]) -> None:
     delivery.deliver(notification_ids, reschedule=deliver_alone_later)
 
 
-def deliver_later(notifications: Sequence[tuple[UUID, datetime]]) -> list[str]:
+def deliver_later(notifications: Sequence[tuple[str, datetime]]) -> list[str]:
     """Enqueue each for its time, in the caller's transaction. Returns the ids of the tasks."""
-    return enqueue_many((deliver.using(run_after=due), [[str(id)]]) for id, due in notifications)
+    return enqueue_many((deliver.using(run_after=due), [[id]]) for id, due in notifications)
 
 
-def deliver_alone_later(notifications: Sequence[tuple[UUID, datetime]]) -> list[str]:
-    return enqueue_many((deliver_alone.using(run_after=due), [[str(id)]]) for id, due in notifications)
+def deliver_alone_later(notifications: Sequence[tuple[str, datetime]]) -> list[str]:
+    return enqueue_many((deliver_alone.using(run_after=due), [[id]]) for id, due in notifications)

@@ -200,7 +200,7 @@ def test_status_times_and_attempts(api: APIClient) -> None:
 def test_an_attempt_that_runs_is_shown(api: APIClient) -> None:
     """While it is sent, the attempt is there without an outcome."""
     location = api.post(SEND)["Location"]
-    claim([Notification.objects.get().pk], timedelta(seconds=30), "default")
+    claim([str(Notification.objects.get().pk)], timedelta(seconds=30), "default")
     document = api.get(location).json()
     (attempt,) = document["attempts"]
     assert (document["status"], attempt["outcome"], attempt["finished_at"]) == ("sending", None, None)

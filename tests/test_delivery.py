@@ -186,7 +186,7 @@ def test_what_was_recorded_is_said(accepted: Accept) -> None:
         deliver(*rows)
     finally:
         recorded.disconnect(listen)
-    assert heard == [[(row.pk, "sent") for row in rows]]
+    assert heard == [[(str(row.pk), "sent") for row in rows]]
 
 
 def test_errors_are_cut_and_cleaned(accepted: Accept) -> None:

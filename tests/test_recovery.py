@@ -23,7 +23,7 @@ LONG_AGO = timedelta(minutes=10)
 
 def dead_worker(*rows: Notification) -> None:
     """A worker claimed them, and its lease has passed."""
-    claim([row.pk for row in rows], timedelta(seconds=30), "default")
+    claim([str(row.pk) for row in rows], timedelta(seconds=30), "default")
     OrmQ.objects.all().delete()
     Notification.objects.filter(status=Status.SENDING).update(lease_expires_at=timezone.now() - LONG_AGO)
 
@@ -38,7 +38,7 @@ def test_a_dead_workers_notifications_are_queued_again(accepted: Accept) -> None
     """The lease has passed: the attempt is recorded as lost, and the next one is in the queue."""
     row = accepted()
     dead_worker(row)
-    assert services.recover().lost == [row.pk]
+    assert services.recover().lost == [str(row.pk)]
     row.refresh_from_db()
     assert (row.status, row.attempts.get().outcome) == (Status.QUEUED, Outcome.LOST)
     assert row.next_attempt_at < timezone.now() + timedelta(seconds=3)
@@ -49,7 +49,7 @@ def test_a_dead_workers_notifications_are_queued_again(accepted: Accept) -> None
 def test_a_living_worker_is_left_alone(accepted: Accept) -> None:
     """Within its lease, what a worker sends is its own."""
     row = accepted()
-    claim([row.pk], timedelta(seconds=30), "default")
+    claim([str(row.pk)], timedelta(seconds=30), "default")
     assert not services.recover()
 
 
@@ -74,7 +74,7 @@ def test_a_vanished_entry_is_written_again(accepted: Accept) -> None:
     OrmQ.objects.order_by("pk").first().delete()
     overdue(row, untouched)
     OrmQ.objects.update(lock=timezone.now() + LONG_AGO)  # the other one's entry is with a worker
-    assert services.recover().stranded == [row.pk]
+    assert services.recover().stranded == [str(row.pk)]
     row.refresh_from_db()
     assert tasks.deliver.get_result(row.task_id).status == "READY"
     assert not services.recover()
@@ -96,7 +96,7 @@ def test_a_dead_web_process_in_thread_mode(accepted: Accept) -> None:
     OrmQ.objects.all().delete()
     Notification.objects.update(via="thread", task_id="of-a-process-that-is-gone")
     overdue(row)
-    assert services.recover().stranded == [row.pk]
+    assert services.recover().stranded == [str(row.pk)]
     assert OrmQ.objects.count() == 1
 
 
@@ -139,10 +139,11 @@ def test_one_sweep_at_a_time(accepted: Accept) -> None:
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", [SWEEP_LOCK])
-        assert not services.recover().lost
+            assert not services.recover().lost
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [SWEEP_LOCK])
     finally:
         other.close()
-    assert services.recover().lost == [row.pk]
+    assert services.recover().lost == [str(row.pk)]
 
 
 def test_the_log_says_what_was_recovered(accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:

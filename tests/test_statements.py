@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -20,10 +20,14 @@ LEASE = timedelta(seconds=30)
 Accept = Callable[..., Notification]
 
 
+def ids(*rows: Notification) -> list[str]:
+    return [str(row.pk) for row in rows]
+
+
 def settled(row: Notification, **changes: Any) -> Record:
     now = timezone.now()
     values: dict[str, Any] = {
-        "id": row.pk,
+        "id": str(row.pk),
         "attempt": 1,
         "started_at": now - timedelta(seconds=1),
         "finished_at": now,
@@ -44,19 +48,19 @@ def test_claim_takes_what_is_queued_and_due(accepted: Accept) -> None:
     due, cancelled = accepted(message="due"), accepted()
     cancelled.cancel()
     scheduled = accepted(due_at=timezone.now() + timedelta(hours=1))
-    (claimed,) = claim([due.pk, cancelled.pk, scheduled.pk, uuid4()], LEASE, "default")
-    assert (claimed.id, claimed.message, claimed.attempt) == (due.pk, "due", 1)
+    (claimed,) = claim(ids(due, cancelled, scheduled) + [str(uuid4())], LEASE, "default")
+    assert (claimed.id, claimed.message, claimed.attempt) == (str(due.pk), "due", 1)
     due.refresh_from_db()
     assert (due.status, due.attempt_count) == (Status.SENDING, 1)
     assert due.claimed_at == claimed.claimed_at
     assert timedelta(seconds=29) < due.lease_expires_at - due.claimed_at < timedelta(seconds=31)
-    assert claim([due.pk], LEASE, "default") == [], "the second claim changes nothing"
+    assert claim(ids(due), LEASE, "default") == [], "the second claim changes nothing"
 
 
 def test_claims_times_are_the_databases(accepted: Accept) -> None:
     """Aware times, of the database's clock (which on one machine is this one)."""
     row = accepted()
-    (claimed,) = claim([row.pk], LEASE, "default")
+    (claimed,) = claim(ids(row), LEASE, "default")
     row.refresh_from_db()
     assert claimed.created_at == row.created_at
     assert (
@@ -68,32 +72,32 @@ def test_claims_times_are_the_databases(accepted: Accept) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_claim_each_row_once(accepted: Accept) -> None:
     """Overlapping batches in opposite order: no row twice, no deadlock."""
-    ids = [accepted().pk for _ in range(40)]
+    all_ids = ids(*(accepted() for _ in range(40)))
     barrier = threading.Barrier(4)
-    won: list[list[UUID]] = []
+    won: list[list[str]] = []
 
-    def work(order: list[UUID]) -> None:
+    def work(order: list[str]) -> None:
         try:
             barrier.wait(timeout=10)
             won.append([claimed.id for claimed in claim(order, LEASE, "default")])
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=work, args=[ids[:: (-1) ** n]]) for n in range(4)]
+    threads = [threading.Thread(target=work, args=[all_ids[:: (-1) ** n]]) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=30)
-    assert sorted(id for ids in won for id in ids) == sorted(ids)
+    assert sorted(id for batch in won for id in batch) == all_ids
     assert len(won) == 4
 
 
 def test_record_settles_and_writes_the_attempt(accepted: Accept) -> None:
     """One call: the new status, and one Attempt row with what happened."""
     row = accepted()
-    claim([row.pk], LEASE, "default")
+    claim(ids(row), LEASE, "default")
     result = settled(row, outcome="failed", status="failed", error="no such mailbox: ü")
-    assert record([result], "default") == {row.pk}
+    assert record([result], "default") == {str(row.pk)}
     row.refresh_from_db()
     (attempt,) = row.attempts.all()
     assert (row.status, row.finished_at, row.next_attempt_at) == ("failed", result.finished_at, None)
@@ -110,7 +114,7 @@ def test_record_settles_and_writes_the_attempt(accepted: Accept) -> None:
 def test_record_of_a_retry_queues_again(accepted: Accept) -> None:
     """A retry goes back to queued for its time, with the task that will do it, and is not finished."""
     row = accepted()
-    claim([row.pk], LEASE, "default")
+    claim(ids(row), LEASE, "default")
     later = timezone.now() + timedelta(minutes=5)
     record(
         [settled(row, outcome="retry", status="queued", next_attempt_at=later, task_id="another")], "default"
@@ -124,10 +128,10 @@ def test_record_is_fenced(accepted: Accept) -> None:
     """A worker whose lease was taken over cannot record: neither status nor attempt, for it alone."""
     mine, taken_over, given_back = accepted(), accepted(), accepted()
     rows = [mine, taken_over, given_back]
-    claim([row.pk for row in rows], LEASE, "default")
+    claim(ids(*rows), LEASE, "default")
     Notification.objects.filter(pk=taken_over.pk).update(attempt_count=2)  # somebody claimed it since
     Notification.objects.filter(pk=given_back.pk).update(status=Status.QUEUED)  # the sweep took it back
-    assert record([settled(row) for row in rows], "default") == {mine.pk}
+    assert record([settled(row) for row in rows], "default") == {str(mine.pk)}
     statuses = [Notification.objects.get(pk=row.pk).status for row in rows]
     assert statuses == [Status.SENT, Status.SENDING, Status.QUEUED]
     assert list(Attempt.objects.values_list("notification", flat=True)) == [mine.pk]
@@ -136,10 +140,10 @@ def test_record_is_fenced(accepted: Accept) -> None:
 def test_renew_pushes_only_what_is_still_ours(accepted: Accept) -> None:
     """A lease is renewed by the attempt that holds it, and by no other."""
     mine, taken_over = accepted(), accepted()
-    claim([mine.pk, taken_over.pk], LEASE, "default")
+    claim(ids(mine, taken_over), LEASE, "default")
     Notification.objects.filter(pk=taken_over.pk).update(attempt_count=2)
     before = dict(Notification.objects.values_list("pk", "lease_expires_at"))
-    assert renew([(mine.pk, 1), (taken_over.pk, 1)], timedelta(hours=1), "default") == 1
+    assert renew([(str(mine.pk), 1), (str(taken_over.pk), 1)], timedelta(hours=1), "default") == 1
     after = dict(Notification.objects.values_list("pk", "lease_expires_at"))
     assert after[mine.pk] - before[mine.pk] > timedelta(minutes=50)
     assert after[taken_over.pk] == before[taken_over.pk]
@@ -149,8 +153,8 @@ def test_large_batches(accepted: Accept) -> None:
     """A batch has no limit of parameters."""
     with transaction.atomic():
         rows = [accepted() for _ in range(300)]
-    unknown: list[UUID] = [uuid4() for _ in range(5000)]
-    assert len(claim([*unknown, *(row.pk for row in rows)], LEASE, "default")) == 300
+    unknown = [str(uuid4()) for _ in range(5000)]
+    assert len(claim(unknown + ids(*rows), LEASE, "default")) == 300
     assert len(record([settled(row) for row in rows], "default")) == 300
     assert Attempt.objects.count() == 300
 
@@ -159,6 +163,6 @@ def test_nothing_is_lost_of_text_and_time(accepted: Accept) -> None:
     """What a claim returns is what was accepted, to the microsecond and the last character."""
     text = "„Zitat“ \\ ' \" \t \r\n 💌 %s %(x)s"
     row = accepted(message=text)
-    (claimed,) = claim([row.pk], LEASE, "default")
+    (claimed,) = claim(ids(row), LEASE, "default")
     assert claimed.message == text
     assert isinstance(claimed.due_at, datetime)
