@@ -1,19 +1,21 @@
 """The truth: one Notification row for what someone must be told, one Attempt row for each try.
 
 A queue entry is only how a worker hears of a row. Losing, doubling or reordering entries changes nothing,
-because every change of a status is a compare-and-set on the row (here and in `statements.py`).
+because every change of a status is a compare-and-set on the row (here and in `..statements`).
 """
 
 import uuid
+from collections.abc import Iterable
 from typing import Any, Self
 
 import uuid_utils.compat
+from django.conf import settings
 from django.db import models, router
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.functional import cached_property
 
-from .exceptions import InvalidStatus
+from ..exceptions import InvalidStatus
 
 
 def new_id() -> uuid.UUID:
@@ -44,6 +46,11 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         """Being sent by a worker that has not renewed its lease: it counts as dead."""
         return self.filter(status=Status.SENDING, lease_expires_at__lt=Now())
 
+    def with_dedupe_keys(self, owner_id: Any, keys: Iterable[str]) -> Self:
+        """The owner's notifications of these keys. Spelled as the indexes are, so that SQLite takes them."""
+        owned = Q(owner=owner_id) if owner_id is not None else Q(owner__isnull=True)
+        return self.filter(~Q(dedupe_key=""), owned, dedupe_key__in=keys)
+
 
 class Notification(models.Model):
     """What someone must be told. The row is written before the request is answered."""
@@ -69,6 +76,23 @@ class Notification(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True, help_text="When the last attempt began.")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     task_id = models.CharField(max_length=64, blank=True, help_text="The task last enqueued for it.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="+",
+        help_text="Who asked for it; nobody, if code of this process did.",
+    )
+    dedupe_key = models.CharField(
+        max_length=255, blank=True, help_text="An owner has one notification for each key."
+    )
+    # No foreign key: this one outlives the one it repeats.
+    resend_of = models.UUIDField(null=True, blank=True, help_text="The notification that this one repeats.")
+    request_id = models.CharField(
+        max_length=64, blank=True, help_text="X-Request-ID of the request that brought it."
+    )
 
     objects = NotificationQuerySet.as_manager()
 
@@ -83,11 +107,32 @@ class Notification(models.Model):
                 fields=["lease_expires_at"], condition=Q(status="sending"), name="notification_leases"
             ),
             models.Index(fields=["created_at", "id"], name="notification_newest"),
+            models.Index(
+                fields=["owner", "created_at", "id"],
+                condition=Q(owner__isnull=False),
+                name="notification_owned",
+            ),
         ]
         constraints = [
+            # Partial, so that a row without a key costs nothing. Two, because NULL is distinct from NULL.
+            models.UniqueConstraint(
+                fields=["owner", "dedupe_key"],
+                condition=~Q(dedupe_key="") & Q(owner__isnull=False),
+                name="notification_owners_dedupe_key",
+            ),
+            models.UniqueConstraint(
+                fields=["dedupe_key"],
+                condition=~Q(dedupe_key="") & Q(owner__isnull=True),
+                name="notification_own_dedupe_key",
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=Status.values), name="notification_status_is_known"
             ),
+        ]
+        permissions = [
+            ("cancel_notification", "Can cancel notification"),
+            ("resend_notification", "Can resend notification"),
+            ("view_all_notifications", "Can view everybody's notifications"),
         ]
 
     def __str__(self) -> str:
