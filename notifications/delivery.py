@@ -46,19 +46,19 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     lease = notification_settings().lease
     claims = statements.claim(list(ids), lease, using)
     clock = monotonic()
-    for alias, batch in _by_channel(claims):
-        policy, results = RetryPolicy(), [UNKNOWN_CHANNEL] * len(batch)
-        if alias in channels:
-            channel: BaseChannel = channels[alias]
-            policy = RetryPolicy.from_options(channel.retry)
-            with held(batch, lease, using):
+    with held(claims, lease, using):  # all of them: the last channel's wait while the first one sends
+        for alias, batch in _by_channel(claims):
+            policy, results = RetryPolicy(), [UNKNOWN_CHANNEL] * len(batch)
+            if alias in channels:
+                channel: BaseChannel = channels[alias]
+                policy = RetryPolicy.from_options(channel.retry)
                 results = _send(channel, batch)
-        elapsed = timedelta(seconds=monotonic() - clock)
-        records = [
-            _record(claim, result, policy, claim.claimed_at + elapsed)
-            for claim, result in zip(batch, results, strict=True)
-        ]
-        settle(records, reschedule, using)
+            elapsed = timedelta(seconds=monotonic() - clock)
+            records = [
+                _record(claim, result, policy, claim.claimed_at + elapsed)
+                for claim, result in zip(batch, results, strict=True)
+            ]
+            settle(records, reschedule, using)
 
 
 def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> None:
@@ -67,6 +67,8 @@ def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> Non
     Note [Retry in the record's transaction]: either the attempt is recorded and its successor is queued, or
     neither is. There is no moment at which a notification waits for an entry that nobody wrote.
     """
+    if not records:
+        return
     with transaction.atomic(using=using):
         again = [(record.id, record.next_attempt_at) for record in records if record.next_attempt_at]
         if again:

@@ -48,14 +48,16 @@ def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_r
     """One sweep. With `dry_run` it only says what it would do."""
     using = database()
     found = Recovered()
-    while True:
+    while records := _abandoned(
+        using
+    ):  # read first: a sweep that finds nothing writes nothing, and locks nothing
+        if dry_run:
+            _sort(records, found)
+            break
         with transaction.atomic(using=using):
             if not _alone(using):
                 break
             records = _abandoned(using)
-            if dry_run or not records:
-                _sort(records, found)
-                break
             # One that comes back is never merged with others again: it may be what killed the worker.
             settle(records, deliver_alone_later, using)
             _sort(records, found)

@@ -69,7 +69,7 @@ CHANNELS = {
 
 NOTIFICATIONS_VIA = env.str("NOTIFICATIONS_VIA", default="queue")
 NOTIFICATIONS_CHANNEL = "log"
-NOTIFICATIONS_LEASE = timedelta(seconds=60)
+NOTIFICATIONS_LEASE = timedelta(seconds=30)
 NOTIFICATIONS_MAX_MESSAGE_LENGTH = 10_000
 
 # django-q2: the worker processes of `manage.py qcluster`. Retries are ours (they live on the Notification
