@@ -3,6 +3,7 @@
 `notification_settings()` gives a frozen value; nobody else reads `settings.NOTIFICATIONS_*`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -18,6 +19,11 @@ class NotificationSettings:
     channel: str  # alias in CHANNELS
     lease: timedelta  # how long a claim holds; past it, the worker counts as dead
     max_message_length: int  # characters
+    recipient_limits: Mapping[str, int]  # "hour", "day": how many notifications one recipient gets at most
+    bulk_max_items: int  # in one request
+    bulk_max_bytes: int
+    max_wait: timedelta  # how long `Prefer: wait` may hold a request
+    rates: Mapping[str, str]  # "caller", "address": requests, as "100/minute"
 
 
 def notification_settings() -> NotificationSettings:
@@ -26,6 +32,11 @@ def notification_settings() -> NotificationSettings:
         channel=getattr(settings, "NOTIFICATIONS_CHANNEL", "log"),
         lease=getattr(settings, "NOTIFICATIONS_LEASE", timedelta(seconds=30)),
         max_message_length=getattr(settings, "NOTIFICATIONS_MAX_MESSAGE_LENGTH", 10_000),
+        recipient_limits=getattr(settings, "NOTIFICATIONS_RECIPIENT_LIMITS", {}),
+        bulk_max_items=getattr(settings, "NOTIFICATIONS_BULK_MAX_ITEMS", 10_000),
+        bulk_max_bytes=getattr(settings, "NOTIFICATIONS_BULK_MAX_BYTES", 10 * 1024 * 1024),
+        max_wait=getattr(settings, "NOTIFICATIONS_MAX_WAIT", timedelta(seconds=10)),
+        rates=getattr(settings, "NOTIFICATIONS_RATES", {}),
     )
 
 

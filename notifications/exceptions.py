@@ -1,5 +1,6 @@
 """Every error of our own that crosses a room's border. No room above is imported here."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 
@@ -20,3 +21,19 @@ class DeliveryError(Exception):
 
 class InvalidStatus(Exception):
     """The notification's status does not allow what was asked for (cancel what is already being sent)."""
+
+
+class RecipientLimitReached(Exception):
+    """This recipient has been sent as many notifications as settings allow in an hour or on a day."""
+
+    def __init__(self, window: str, limit: int, retry_after: timedelta) -> None:
+        super().__init__(f"This recipient gets at most {limit} notifications in one {window}.")
+        self.retry_after = retry_after
+
+
+class BatchRefused(Exception):
+    """Of a batch that is accepted as a whole or not at all, these items could not be. `errors` is by position."""
+
+    def __init__(self, errors: Mapping[int, Exception]) -> None:
+        super().__init__(f"{len(errors)} of the notifications cannot be accepted; none was.")
+        self.errors = errors

@@ -1,20 +1,22 @@
-"""The front desk: accept, cancel, recover. What the API, the commands and other apps call."""
+"""The front desk: accept, cancel, resend, recover. What the API, the commands and other apps call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import batched
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
-from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, TaskResult
-from django.utils import timezone
+from django.db import IntegrityError, transaction
+from django.tasks import TaskResult
 
-from . import recovery, tasks
-from .backends.enqueueing import enqueue_with_row
-from .channels import channels
-from .conf import QUEUE, backend_alias, notification_settings, via_choices
-from .models import Notification, database, new_id
-from .signals import accepted
+from . import intake, recovery, tasks
+from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
+from .intake import Order, Refusal
+from .models import Notification, database
+
+CHUNK = 1000  # notifications of a batch that are written in one transaction
+
+Enqueue = Callable[..., TaskResult]
 
 
 def accept(
@@ -25,34 +27,56 @@ def accept(
     channel: str | None = None,
     via: str | None = None,
     due_at: datetime | None = None,
-    enqueue: Callable[..., TaskResult] | None = None,
+    dedupe_key: str = "",
+    owner: Any = None,
+    enqueue: Enqueue | None = None,
 ) -> Notification:
     """Take a notification: write its row and enqueue its delivery, in one transaction.
 
     Call it inside your own transaction and both commit, or roll back, with your work; nothing is sent before
     that. `via` is where it runs: "queue", "thread" or another alias of TASKS; `channel` is an alias of
-    CHANNELS. `due_at` (aware) in the future schedules it; what is scheduled waits in the queue. `enqueue` is
-    for callers with a better way than the task's own: a request's `background_tasks.add_task`.
+    CHANNELS. `due_at` (aware) in the future schedules it; what is scheduled waits in the queue. `owner` is the
+    user who may see it through the API. An owner has one notification for each `dedupe_key`: asked again,
+    this returns the one that is there, with `is_duplicate` set. `enqueue` is for callers with a better way than
+    the task's own: a request's `background_tasks.add_task`.
 
-    Raises django.core.exceptions.ValidationError, by field, for what cannot be accepted; nothing is stored.
+    Raises django.core.exceptions.ValidationError, by field, for what cannot be accepted, and
+    RecipientLimitReached for a recipient who has got enough; nothing is stored.
     """
-    settings = notification_settings()
-    channel = channel or settings.channel
-    via = QUEUE if via == DEFAULT_TASK_BACKEND_ALIAS else via or settings.via
-    fields = _clean(recipient=recipient, subject=subject, message=message, channel=channel, via=via)
+    order = intake.order(
+        recipient=recipient,
+        message=message,
+        subject=subject,
+        channel=channel,
+        via=via,
+        due_at=due_at,
+        dedupe_key=dedupe_key,
+        owner=owner,
+    )
+    return _accept(order, enqueue)
 
-    task, times = tasks.deliver, {}
-    if due_at is not None and due_at > timezone.now():
-        task, times = task.using(run_after=due_at), {"due_at": due_at, "next_attempt_at": due_at}
-    elif via != QUEUE:
-        task = task.using(backend=backend_alias(via))
 
-    id = new_id()
+def accept_many(
+    items: Iterable[Mapping[str, Any]],
+    *,
+    owner: Any = None,
+    all_or_nothing: bool = False,
+    enqueue: Enqueue | None = None,
+) -> list[Notification | Refusal]:
+    """Take many: each item holds keyword arguments of `accept`. One result for each, in order.
+
+    A result is the notification, or the error that `accept` would have raised. They are written in chunks, two
+    INSERTs and one transaction each. With `all_or_nothing` there is one transaction, and the first error of
+    any kind stores nothing: raises BatchRefused with all of them.
+    """
+    orders = [intake.order_or_refusal(item, owner=owner) for item in items]
+    if not all_or_nothing:
+        return [result for chunk in batched(orders, CHUNK) for result in _accept_chunk(chunk, enqueue)]
+    _refuse_batch(orders)
     with transaction.atomic(using=database()):
-        task_id = enqueue_with_row(task, [str(id)], enqueue=enqueue)
-        notification = Notification.objects.create(id=id, task_id=task_id, **fields, **times)
-    accepted.send(sender=Notification, notification_id=id, via=via, channel=channel)
-    return notification
+        results = [result for chunk in batched(orders, CHUNK) for result in _accept_chunk(chunk, enqueue)]
+        _refuse_batch(results)
+    return results
 
 
 def cancel(notification: Notification) -> None:
@@ -63,37 +87,61 @@ def cancel(notification: Notification) -> None:
     notification.cancel()
 
 
+def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | None = None) -> Notification:
+    """Accept the same once more: a new notification, whose `resend_of` is the old one's id.
+
+    Raises InvalidStatus while the old one is unfinished, and what `accept` raises.
+    """
+    if not notification.is_final:
+        raise InvalidStatus(f"Notification {notification.pk} is {notification.status}: it is not over yet.")
+    order = intake.order(
+        recipient=notification.recipient,
+        message=notification.message,
+        subject=notification.subject,
+        channel=notification.channel,
+        via=notification.via,
+        owner=owner,
+    )
+    order.fields["resend_of"] = notification.pk
+    return _accept(order, enqueue)
+
+
 def recover(*, dry_run: bool = False) -> recovery.Recovered:
     """Hand to the queue what a dead worker or a dead web process held. Safe to call at any time, by anyone."""
     return recovery.recover(tasks.deliver_later, tasks.deliver_alone_later, dry_run=dry_run)
 
 
-def _clean(**fields: Any) -> dict[str, Any]:
-    """The fields as they are stored. Raises ValidationError with everything that is wrong, by field."""
-    errors: dict[str, ValidationError] = {}
-    if fields["via"] not in via_choices():
-        errors["via"] = _unknown("via", via_choices())
-    limit = notification_settings().max_message_length
-    for name in ("subject", "message"):
-        if "\0" in fields[name]:
-            errors[name] = ValidationError("Null characters are not allowed.", code="null_characters")
-    if len(fields["message"]) > limit:
-        errors["message"] = ValidationError(f"A message has at most {limit} characters.", code="max_length")
-    if len(fields["subject"]) > 255 or "\n" in fields["subject"] or "\r" in fields["subject"]:
-        errors["subject"] = ValidationError(
-            "A subject is one line of at most 255 characters.", code="invalid"
-        )
-    if fields["channel"] not in channels.settings:
-        errors["channel"] = _unknown("channel", sorted(channels.settings))
-    else:
-        try:
-            fields["recipient"] = channels[fields["channel"]].clean_recipient(fields["recipient"])
-        except ValidationError as error:
-            errors["recipient"] = error
+def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
+    try:
+        with transaction.atomic(using=database()):
+            return intake.write(order, enqueue)
+    except IntegrityError:
+        # Note [The key was taken meanwhile]: somebody accepted the same key between our look and our INSERT.
+        # The unique constraint decided, our transaction left nothing, and theirs is there to be found.
+        if not order.dedupe_key:
+            raise
+        with transaction.atomic(using=database()):
+            return intake.write(order, enqueue)
+
+
+def _accept_chunk(
+    chunk: Sequence[Order | Refusal], enqueue: Enqueue | None
+) -> Sequence[Notification | Refusal]:
+    try:
+        with transaction.atomic(using=database()):
+            return intake.write_many(chunk, enqueue)
+    except IntegrityError:  # Note [The key was taken meanwhile]
+        if not any(isinstance(order, Order) and order.dedupe_key for order in chunk):
+            raise
+        with transaction.atomic(using=database()):
+            return intake.write_many(chunk, enqueue)
+
+
+def _refuse_batch(results: Sequence[Order | Notification | Refusal]) -> None:
+    errors = {
+        position: result
+        for position, result in enumerate(results)
+        if isinstance(result, ValidationError | RecipientLimitReached)
+    }
     if errors:
-        raise ValidationError(errors)
-    return fields
-
-
-def _unknown(name: str, choices: list[str]) -> ValidationError:
-    return ValidationError(f"Unknown {name}. Choose one of: {', '.join(choices)}.", code="unknown")
+        raise BatchRefused(errors)

@@ -94,6 +94,9 @@ class Notification(models.Model):
         max_length=64, blank=True, help_text="X-Request-ID of the request that brought it."
     )
 
+    # Set on what `services.accept` found instead of accepting it again.
+    is_duplicate = False
+
     objects = NotificationQuerySet.as_manager()
 
     class Meta:

@@ -1,0 +1,203 @@
+"""The clerk: looks at what is asked for, and writes what was accepted. Called by the front desk, in its transaction."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult
+from django.utils import timezone
+
+from . import limits, tasks
+from .backends.enqueueing import enqueue_many, enqueue_with_row
+from .channels import channels
+from .conf import QUEUE, backend_alias, notification_settings, via_choices
+from .exceptions import RecipientLimitReached
+from .models import Notification, new_id
+from .request_id import request_id
+from .signals import accepted
+
+Refusal = ValidationError | RecipientLimitReached
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What may be written: the row's fields, checked, and the task that will deliver it."""
+
+    task: Task
+    fields: dict[str, Any]
+    id: UUID = field(default_factory=new_id)
+
+    @property
+    def dedupe_key(self) -> str:
+        key: str = self.fields["dedupe_key"]
+        return key
+
+
+def order(
+    *,
+    recipient: str,
+    message: str,
+    subject: str = "",
+    channel: str | None = None,
+    via: str | None = None,
+    due_at: datetime | None = None,
+    dedupe_key: str = "",
+    owner: Any = None,
+) -> Order:
+    """Raises ValidationError with everything that is wrong, by field."""
+    settings = notification_settings()
+    fields = _clean(
+        recipient=recipient,
+        subject=subject,
+        message=message,
+        channel=channel or settings.channel,
+        via=QUEUE if via == DEFAULT_TASK_BACKEND_ALIAS else via or settings.via,
+        dedupe_key=dedupe_key,
+    )
+    fields |= {"owner": owner, "request_id": request_id.get()}
+    task: Task = tasks.deliver
+    if due_at is not None and due_at > timezone.now():
+        task = task.using(run_after=due_at)
+        fields |= {"due_at": due_at, "next_attempt_at": due_at}
+    elif fields["via"] != QUEUE:
+        task = task.using(backend=backend_alias(fields["via"]))
+    return Order(task, fields)
+
+
+def order_or_refusal(item: Mapping[str, Any], *, owner: Any) -> Order | Refusal:
+    try:
+        return order(**item, owner=owner)
+    except ValidationError as error:
+        return error
+
+
+def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notification:
+    """Row and entry, or the notification that has this key already."""
+    if order.dedupe_key and (there := _with_keys([order])):
+        return _duplicate(there[order.dedupe_key])
+    limits.count(order.fields["recipient"])
+    task_id = enqueue_with_row(order.task, [str(order.id)], enqueue=enqueue)
+    notification = Notification.objects.create(id=order.id, task_id=task_id, **order.fields)
+    _announce(notification)
+    return notification
+
+
+def write_many(
+    orders: Sequence[Order | Refusal], enqueue: Callable[..., TaskResult] | None
+) -> Sequence[Notification | Refusal]:
+    """Rows and entries by one INSERT each. Results in the order given."""
+    results: dict[int, Notification | Refusal] = {}
+    there = _with_keys([order for order in orders if isinstance(order, Order)])
+    mine: dict[str, int] = {}
+    new: dict[int, Order] = {}
+    for position, order in enumerate(orders):
+        if not isinstance(order, Order):
+            results[position] = order
+        elif order.dedupe_key in there:
+            results[position] = _duplicate(there[order.dedupe_key])
+        elif order.dedupe_key and order.dedupe_key in mine:
+            continue  # the same key twice in one batch: the first is the one
+        else:
+            mine[order.dedupe_key] = position
+            new[position] = order
+    for position, refusal in _over_limit(new).items():
+        results[position] = refusal
+        del new[position]
+    results |= dict(zip(new, _insert(list(new.values()), enqueue), strict=True))
+    for position, order in enumerate(orders):
+        if position not in results and isinstance(order, Order):
+            first = results[mine[order.dedupe_key]]
+            results[position] = _duplicate(first) if isinstance(first, Notification) else first
+    return [results[position] for position in range(len(orders))]
+
+
+def _over_limit(orders: Mapping[int, Order]) -> dict[int, RecipientLimitReached]:
+    """Count each. In the order of recipients: whoever locks several counts takes them in one order."""
+    refused = {}
+    if notification_settings().recipient_limits:
+        for position, order in sorted(orders.items(), key=lambda item: item[1].fields["recipient"]):
+            try:
+                limits.count(order.fields["recipient"])
+            except RecipientLimitReached as error:
+                refused[position] = error
+    return dict(sorted(refused.items()))
+
+
+def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> list[Notification]:
+    queued = [order for order in orders if order.task.backend == DEFAULT_TASK_BACKEND_ALIAS]
+    task_ids = dict(
+        zip(
+            (order.id for order in queued),
+            enqueue_many((order.task, [[str(order.id)]]) for order in queued),
+            strict=True,
+        )
+    )
+    for alias in {order.task.backend for order in orders} - {DEFAULT_TASK_BACKEND_ALIAS}:
+        # Not one task each: such a backend may publish over the network, or on threads of this process.
+        ids = [str(order.id) for order in orders if order.task.backend == alias]
+        enqueue_with_row(tasks.deliver.using(backend=alias), ids, enqueue=enqueue)
+    rows = [Notification(id=order.id, task_id=task_ids.get(order.id, ""), **order.fields) for order in orders]
+    Notification.objects.bulk_create(rows)
+    for row in rows:
+        _announce(row)
+    return rows
+
+
+def _announce(notification: Notification) -> None:
+    accepted.send(
+        sender=Notification,
+        notification_id=notification.pk,
+        via=notification.via,
+        channel=notification.channel,
+    )
+
+
+def _with_keys(orders: Sequence[Order]) -> dict[str, Notification]:
+    """What is there already of the keys of one owner's orders."""
+    keys = {order.dedupe_key for order in orders if order.dedupe_key}
+    if not keys:
+        return {}
+    owner = orders[0].fields["owner"]
+    found = Notification.objects.with_dedupe_keys(owner and owner.pk, keys)
+    return {notification.dedupe_key: notification for notification in found}
+
+
+def _duplicate(notification: Notification) -> Notification:
+    notification.is_duplicate = True
+    return notification
+
+
+def _clean(**fields: Any) -> dict[str, Any]:
+    """The fields as they are stored. Raises ValidationError with everything that is wrong, by field."""
+    errors: dict[str, ValidationError] = {}
+    if fields["via"] not in via_choices():
+        errors["via"] = _unknown("via", via_choices())
+    limit = notification_settings().max_message_length
+    for name in ("subject", "message", "dedupe_key"):
+        if "\0" in fields[name]:
+            errors[name] = ValidationError("Null characters are not allowed.", code="null_characters")
+    if len(fields["message"]) > limit:
+        errors["message"] = ValidationError(f"A message has at most {limit} characters.", code="max_length")
+    if len(fields["subject"]) > 255 or "\n" in fields["subject"] or "\r" in fields["subject"]:
+        errors["subject"] = ValidationError(
+            "A subject is one line of at most 255 characters.", code="invalid"
+        )
+    if len(fields["dedupe_key"]) > 255:
+        errors["dedupe_key"] = ValidationError("A key has at most 255 characters.", code="max_length")
+    if fields["channel"] not in channels.settings:
+        errors["channel"] = _unknown("channel", sorted(channels.settings))
+    else:
+        try:
+            fields["recipient"] = channels[fields["channel"]].clean_recipient(fields["recipient"])
+        except ValidationError as error:
+            errors["recipient"] = error
+    if errors:
+        raise ValidationError(errors)
+    return fields
+
+
+def _unknown(name: str, choices: list[str]) -> ValidationError:
+    return ValidationError(f"Unknown {name}. Choose one of: {', '.join(choices)}.", code="unknown")
