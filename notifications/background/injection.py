@@ -7,6 +7,7 @@ and throttling, and inside the transaction of ATOMIC_REQUESTS. A function view's
 Django calls it, that is, before its decorators; with `@inject` as its innermost decorator, after them.
 """
 
+import asyncio
 import functools
 import inspect
 import threading
@@ -105,10 +106,11 @@ async def _finish(awaitable: Any) -> Any:
 
 @contextmanager
 def _synced(manager: Any) -> Generator[Any]:
-    value = async_to_sync(manager.__aenter__)()
-    with ExitStack() as stack:
-        stack.push(async_to_sync(manager.__aexit__))
-        yield value
+    with asyncio.Runner() as runner:  # one loop for both ends: a loop that closes ends its generators
+        value = runner.run(manager.__aenter__())
+        with ExitStack() as stack:
+            stack.push(lambda *details: runner.run(manager.__aexit__(*details)))
+            yield value
 
 
 @asynccontextmanager

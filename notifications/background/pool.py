@@ -15,7 +15,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 
 from django.db import connections
 
@@ -50,7 +51,9 @@ class Pool:
         """Run them on a thread of this pool; past the bound, wherever each of them goes on."""
         settings = background_settings()
         with self._lock:
-            refused = SHUTDOWN if self._closed else FULL if self._waiting >= settings.max_waiting else None
+            all_busy = self._idle <= len(self._queue) and len(self._threads) >= settings.max_threads
+            full = all_busy and self._waiting >= settings.max_waiting
+            refused = SHUTDOWN if self._closed else FULL if full else None
             if refused is None:
                 self._put(tasks)
                 if self._idle < len(self._queue) and len(self._threads) < settings.max_threads:
@@ -192,10 +195,15 @@ def submit(tasks: BackgroundTasks) -> None:
     (_replacement or current_pool().submit)(tasks)
 
 
-def replace(replacement: Callable[[BackgroundTasks], None] | None) -> None:
-    """For tests: send all hand-overs of this process elsewhere, until called with None."""
+@contextmanager
+def replaced(replacement: Callable[[BackgroundTasks], None]) -> Iterator[None]:
+    """For tests: in this block all hand-overs of this process go to `replacement`."""
     global _replacement
-    _replacement = replacement
+    before, _replacement = _replacement, replacement
+    try:
+        yield
+    finally:
+        _replacement = before
 
 
 def existing_pool() -> Pool | None:

@@ -5,6 +5,7 @@ Both are plain objects. They run where somebody calls `run()`; handing them to a
 Note [A task counts when its transaction commits]
 A task made inside an `atomic()` block of the default database counts only once that block has committed;
 after a rollback it never runs. Blocks that a TestCase puts around every test do not count as transactions.
+Django runs no commit hooks inside those, so at the hand-over what has not been rolled back counts there.
 """
 
 import contextvars
@@ -39,10 +40,23 @@ collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
 def when_committed(func: Callable[[], object]) -> None:
     """Call `func` when the open transaction of the default database commits; at once if there is none."""
     connection = transaction.get_connection()
-    if all(block._from_testcase for block in connection.atomic_blocks):  # noqa: SLF001  Django's own test
+    if _only_testcase_blocks(connection):
         func()
     else:
         connection.on_commit(func)
+
+
+def _only_testcase_blocks(connection: Any) -> bool:
+    return all(block._from_testcase for block in connection.atomic_blocks)  # noqa: SLF001  as `durable` does
+
+
+def _commit_for_a_testcase() -> None:
+    connection = transaction.get_connection()
+    if connection.atomic_blocks and _only_testcase_blocks(connection):
+        for entry in connection.run_on_commit[:]:
+            if isinstance(getattr(entry[1], "__self__", None), BackgroundTask):
+                connection.run_on_commit.remove(entry)
+                entry[1]()
 
 
 def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -205,6 +219,7 @@ class BackgroundTasks(BackgroundTask):
 
     def hand_to(self, submit: Callable[["BackgroundTasks"], None]) -> None:
         """Give these to `submit`, and later all that is added when they have run. Called once."""
+        _commit_for_a_testcase()
         with self._lock:
             self._submit = submit
             self._active = self._count_pending() > 0

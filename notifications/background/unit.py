@@ -1,17 +1,17 @@
 """The one wrapper around every unit of in-process background work: connections, logging, errors.
 
 Note [Connections of a pool thread]
-Before each unit the thread's connections are checked, after it they are checked again: Django's own
-`close_old_connections`, as around a request. With `CONN_MAX_AGE = 0` that closes them after every task. With
-persistent connections a thread that has more work keeps its connection, and closes all of them when it has
-been idle for a second: opening one costs more than most tasks.
+Before each unit the thread's connections are checked, after it they are checked again, as Django does around a
+request; one in a transaction is left alone (a test runs tasks inline, inside its own). With `CONN_MAX_AGE = 0`
+that closes them after every task. With persistent connections a thread that has more work keeps its connection,
+and closes all of them when it has been idle for a second: opening one costs more than most tasks.
 """
 
 import logging
 import threading
 from typing import Protocol
 
-from django.db import close_old_connections
+from django.db import connections
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def run_isolated(unit: Unit) -> None:
     ident = threading.get_ident()
     outer = running.get(ident)
     running[ident] = unit
-    close_old_connections()
+    _close_old_connections()
     try:
         unit.run()
     except BaseException as error:  # the thread and the tasks behind this one must live on
@@ -44,4 +44,10 @@ def run_isolated(unit: Unit) -> None:
             running.pop(ident, None)
         else:
             running[ident] = outer
-        close_old_connections()
+        _close_old_connections()
+
+
+def _close_old_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()

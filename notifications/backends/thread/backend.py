@@ -66,6 +66,12 @@ class ThreadBackend(BaseTaskBackend):
         return [*super().check(**kwargs), *self._check_options()]
 
     def _check_options(self) -> Iterator[checks.CheckMessage]:
+        for name in sorted(self.options.keys() - {"MAX_RESULTS", "OVERFLOW_TO"}):
+            yield checks.Error(
+                f"TASKS[{self.alias!r}]: OPTIONS has an unknown key: {name!r}.",
+                hint="Known are MAX_RESULTS and OVERFLOW_TO.",
+                id="notifications.thread.E004",
+            )
         if not isinstance(self.max_results, int) or self.max_results < 0:
             yield checks.Error(
                 f"TASKS[{self.alias!r}]: MAX_RESULTS must be a whole number, 0 or more.",

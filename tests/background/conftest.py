@@ -1,0 +1,26 @@
+"""What the tests of background tasks share: views of every kind at `urls`, a diary, and no pool left over."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from notifications.background import testing
+
+from . import work
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    work.forget()
+    yield
+    work.let_go()
+    testing.stop_pool()
+
+
+@pytest.fixture(autouse=True)
+def _background_urls(settings) -> None:
+    settings.ROOT_URLCONF = "tests.background.urls"
+    settings.TASKS = {
+        "default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"},
+        "thread": {"BACKEND": "notifications.backends.thread.ThreadBackend"},
+    }

@@ -1,0 +1,106 @@
+"""Functions for tasks to run. They write into `diary`; a gate holds a task until the test lets it go."""
+
+import asyncio
+import threading
+from contextvars import ContextVar
+
+from django.tasks import task
+
+from notifications.backends.mergeable import mergeable
+
+diary: list[object] = []
+gate = threading.Event()
+entered = threading.Event()
+tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+WAIT = 10  # seconds; only a broken test waits that long
+
+
+def forget() -> None:
+    diary.clear()
+    gate.clear()
+    entered.clear()
+
+
+def let_go() -> None:
+    gate.set()
+
+
+def note(word: object) -> None:
+    diary.append(word)
+
+
+async def anote(word: object) -> None:
+    await asyncio.sleep(0)
+    diary.append(word)
+
+
+def hold(word: object = "held") -> None:
+    entered.set()
+    assert gate.wait(WAIT)
+    diary.append(word)
+
+
+def fail() -> None:
+    raise ValueError("broken on purpose")
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+def note_thread(_: object = None) -> None:
+    diary.append(threading.current_thread().name)
+
+
+async def note_loop_thread() -> None:
+    diary.append(threading.current_thread().name)
+
+
+def note_tenant() -> None:
+    diary.append(tenant.get())
+
+
+@task(backend="thread")
+def write(word: str) -> str:
+    diary.append(word)
+    return word.upper()
+
+
+@task(backend="thread")
+async def awrite(word: str) -> str:
+    diary.append(word)
+    return word.upper()
+
+
+@task(backend="thread")
+def write_later(word: str) -> None:
+    hold(word)
+
+
+@task(backend="thread")
+def exit_task() -> None:
+    raise SystemExit(3)
+
+
+@task(backend="thread")
+def wrong_return() -> object:
+    return object()
+
+
+@task(backend="thread", takes_context=True)
+def attempt(context, word: str) -> list[object]:
+    return [context.attempt, context.task_result.status.value, word]
+
+
+@task(backend="thread")
+@mergeable
+def join(words: list[str]) -> None:
+    """One call appends one list, so the diary shows what was merged."""
+    if "poison" in words:
+        raise ValueError("poison")
+    diary.append(words)
+
+
+@task
+def on_default(word: str) -> None:
+    diary.append(word)
