@@ -10,9 +10,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from notifications import statements
 from notifications.models import Attempt, Notification, Status
-from notifications.statements import Record, claim, record, renew
+from notifications.statements import Record, claim, record, renew, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +38,8 @@ def settled(row: Notification, **changes: Any) -> Record:
 
 def test_table_names() -> None:
     """The statements name the tables that the models have."""
-    assert Notification._meta.db_table == statements.NOTIFICATION
-    assert Attempt._meta.db_table == statements.ATTEMPT
+    assert Notification._meta.db_table == rows.NOTIFICATION
+    assert Attempt._meta.db_table == rows.ATTEMPT
 
 
 def test_claim_takes_what_is_queued_and_due(accepted: Accept) -> None:
@@ -48,7 +47,7 @@ def test_claim_takes_what_is_queued_and_due(accepted: Accept) -> None:
     due, cancelled = accepted(message="due"), accepted()
     cancelled.cancel()
     scheduled = accepted(due_at=timezone.now() + timedelta(hours=1))
-    (claimed,) = claim(ids(due, cancelled, scheduled) + [str(uuid4())], LEASE, "default")
+    (claimed,) = claim([*ids(due, cancelled, scheduled), str(uuid4())], LEASE, "default")
     assert (claimed.id, claimed.message, claimed.attempt) == (str(due.pk), "due", 1)
     due.refresh_from_db()
     assert (due.status, due.attempt_count) == (Status.SENDING, 1)

@@ -1,0 +1,52 @@
+"""The raw SQL of the delivery: claim, renew and record whole batches, on SQLite and on PostgreSQL.
+
+Why not the ORM: it has no UPDATE … RETURNING and no UPDATE from a list of rows, so a batch would cost a
+statement for each notification. Rows travel as arrays (PostgreSQL) or one JSON text (SQLite), so the text of
+a statement never changes and a batch has no limit of parameters. Times are the database's own. Ids are strings:
+a batch of 500 would make 1500 UUID objects that nobody looks into.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from types import ModuleType
+
+from django.db import connections
+
+from . import postgresql, sqlite
+from .rows import Claim, Record
+
+__all__ = ["Claim", "Record", "claim", "record", "renew"]
+
+
+def claim(ids: Sequence[str], lease: timedelta, using: str) -> list[Claim]:
+    """Move what is queued and due to sending, count the attempt, take the lease. One statement.
+
+    Ids that are unknown, not due, final or in other hands are passed over: the second run of a delivery
+    changes nothing.
+    """
+    with connections[using].cursor() as cursor:
+        claims: list[Claim] = _dialect(using).claim(cursor, ids, lease)
+        return claims
+
+
+def renew(claims: Sequence[tuple[str, int]], lease: timedelta, using: str) -> int:
+    """Push the lease of what is still ours, by id and attempt, ahead. Returns for how many it was."""
+    with connections[using].cursor() as cursor:
+        _dialect(using).renew(cursor, claims, lease)
+        count: int = cursor.rowcount
+        return count
+
+
+def record(records: Sequence[Record], using: str) -> set[str]:
+    """Settle attempts: new status on the notification, one Attempt row. To be called inside a transaction.
+
+    Returns the ids that were recorded. An id whose lease somebody else has taken over since (another
+    attempt number, or no longer `sending`) is fenced off: nothing of it is written.
+    """
+    with connections[using].cursor() as cursor:
+        recorded: set[str] = _dialect(using).record(cursor, records)
+        return recorded
+
+
+def _dialect(using: str) -> ModuleType:
+    return postgresql if connections[using].vendor == "postgresql" else sqlite

@@ -1,0 +1,72 @@
+"""PostgreSQL: rows travel as arrays, and one statement with CTEs records a whole batch.
+
+Note [Locks in one order]: whoever locks several rows takes them ordered by id. Two workers that hold
+overlapping batches (entries may be doubled) then wait for each other; in any other order they may deadlock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+
+from .rows import ATTEMPT, NOTIFICATION, Claim, Record, seconds
+
+CLAIM = f"""
+    UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
+        claimed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %s::interval
+    WHERE id IN (
+        SELECT id FROM {NOTIFICATION}
+        WHERE id = ANY(%s::uuid[]) AND status = 'queued' AND next_attempt_at <= clock_timestamp()
+        ORDER BY id FOR UPDATE
+    )
+    RETURNING id::text, recipient, subject, message, channel, created_at, due_at, claimed_at, attempt_count
+"""  # noqa: S608 (constants, here and below)
+
+RENEW = f"""
+    UPDATE {NOTIFICATION} SET lease_expires_at = clock_timestamp() + %s::interval
+    WHERE id IN (
+        SELECT n.id FROM {NOTIFICATION} n
+        JOIN unnest(%s::uuid[], %s::int[]) AS held (id, attempt)
+        ON n.id = held.id AND n.attempt_count = held.attempt
+        WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
+    )
+"""  # noqa: S608
+
+RECORD = f"""
+    WITH done AS (
+        SELECT * FROM unnest(
+            %s::uuid[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
+            %s::timestamptz[], %s::text[]
+        ) AS done (id, attempt, started_at, finished_at, outcome, status, error, next_attempt_at, task_id)
+    ), ours AS (
+        SELECT n.id FROM {NOTIFICATION} n JOIN done ON n.id = done.id AND n.attempt_count = done.attempt
+        WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
+    ), moved AS (
+        UPDATE {NOTIFICATION} n SET status = done.status, lease_expires_at = NULL,
+            next_attempt_at = done.next_attempt_at,
+            task_id = CASE WHEN done.task_id = '' THEN n.task_id ELSE done.task_id END,
+            finished_at = CASE WHEN done.status = 'queued' THEN NULL ELSE done.finished_at END
+        FROM done JOIN ours ON ours.id = done.id WHERE n.id = done.id
+        RETURNING n.id
+    )
+    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
+    SELECT done.id, done.attempt, done.started_at, done.finished_at, done.outcome, done.error
+    FROM done JOIN moved ON moved.id = done.id
+    RETURNING notification_id::text
+"""  # noqa: S608
+
+
+def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
+    cursor.execute(CLAIM, [seconds(lease), list(ids)])
+    return [Claim(*row) for row in cursor.fetchall()]
+
+
+def renew(cursor: Any, claims: Sequence[tuple[str, int]], lease: timedelta) -> None:
+    ids, attempts = zip(*claims, strict=True)
+    cursor.execute(RENEW, [seconds(lease), list(ids), list(attempts)])
+
+
+def record(cursor: Any, records: Sequence[Record]) -> set[str]:
+    columns = [[getattr(record, field.name) for record in records] for field in fields(Record)]
+    cursor.execute(RECORD, columns)
+    return {id for (id,) in cursor.fetchall()}

@@ -1,0 +1,42 @@
+"""What goes into the statements and what comes out of them, the same on every database."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+NOTIFICATION = "notifications_notification"
+ATTEMPT = "notifications_attempt"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A notification that is ours to send until the lease passes. `attempt` is the fencing token."""
+
+    id: str
+    recipient: str
+    subject: str
+    message: str
+    channel: str
+    created_at: datetime
+    due_at: datetime
+    claimed_at: datetime
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What an attempt came to, and where its notification goes from here."""
+
+    id: str
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    outcome: str  # models.Outcome
+    status: str  # models.Status
+    error: str = ""
+    next_attempt_at: datetime | None = None  # when to try again; None when it is final
+    task_id: str = ""  # of the entry that will try again
+
+
+def seconds(lease: timedelta) -> str:
+    """An interval for PostgreSQL, a modifier of strftime() for SQLite."""
+    return f"+{lease.total_seconds()} seconds"

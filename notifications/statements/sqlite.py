@@ -1,0 +1,103 @@
+"""SQLite: rows travel as one JSON text. It keeps a UUID as 32 digits, and a time as UTC without saying so."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from .rows import ATTEMPT, NOTIFICATION, Claim, Record, seconds
+
+FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"
+NOW = f"strftime({FORMAT}, 'now')"
+
+# `|| ''` keeps Django's converter for times away: it costs more than the rest of the row.
+CLAIM = f"""
+    UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
+        claimed_at = {NOW}, lease_expires_at = strftime({FORMAT}, 'now', %s)
+    WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW}
+    RETURNING id, recipient, subject, message, channel,
+        created_at || '', due_at || '', claimed_at || '', attempt_count
+"""  # noqa: S608 (constants, here and below)
+
+RENEW = f"""
+    UPDATE {NOTIFICATION} SET lease_expires_at = strftime({FORMAT}, 'now', %s)
+    FROM (SELECT value ->> 0 AS id, value ->> 1 AS attempt FROM json_each(%s)) AS held
+    WHERE {NOTIFICATION}.id = held.id AND attempt_count = held.attempt AND status = 'sending'
+"""  # noqa: S608
+
+# The values of a row, by position: see _row().
+DONE = """
+    SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS started_at, value ->> 3 AS finished_at,
+        value ->> 4 AS outcome, value ->> 5 AS status, value ->> 6 AS error, value ->> 7 AS next_attempt_at,
+        value ->> 8 AS task_id
+    FROM json_each(%s)
+"""
+
+RECORD = f"""
+    UPDATE {NOTIFICATION} SET status = done.status, lease_expires_at = NULL,
+        next_attempt_at = done.next_attempt_at,
+        task_id = CASE WHEN done.task_id = '' THEN {NOTIFICATION}.task_id ELSE done.task_id END,
+        finished_at = CASE WHEN done.status = 'queued' THEN NULL ELSE done.finished_at END
+    FROM ({DONE}) AS done
+    WHERE {NOTIFICATION}.id = done.id AND attempt_count = done.attempt AND {NOTIFICATION}.status = 'sending'
+    RETURNING {NOTIFICATION}.id
+"""  # noqa: S608
+
+ATTEMPTS = f"""
+    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
+    SELECT id, attempt, started_at, finished_at, outcome, error FROM ({DONE})
+"""  # noqa: S608
+
+
+def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
+    cursor.execute(CLAIM, [seconds(lease), json.dumps([_hex(id) for id in ids])])
+    return [
+        Claim(_dashed(id), to, subject, text, channel, _time(created), _time(due), _time(claimed), attempt)
+        for id, to, subject, text, channel, created, due, claimed, attempt in cursor.fetchall()
+    ]
+
+
+def renew(cursor: Any, claims: Sequence[tuple[str, int]], lease: timedelta) -> None:
+    cursor.execute(RENEW, [seconds(lease), json.dumps([(_hex(id), attempt) for id, attempt in claims])])
+
+
+def record(cursor: Any, records: Sequence[Record]) -> set[str]:
+    text = cache(_text)  # the times of a batch are few
+    rows = json.dumps([_row(record, text) for record in records])
+    cursor.execute(RECORD, [rows])
+    recorded = {_dashed(id) for (id,) in cursor.fetchall()}
+    if len(recorded) != len(records):
+        rows = json.dumps([_row(record, text) for record in records if record.id in recorded])
+    cursor.execute(ATTEMPTS, [rows])
+    return recorded
+
+
+def _row(record: Record, text: Callable[[datetime], str]) -> tuple[Any, ...]:
+    return (
+        _hex(record.id),
+        record.attempt,
+        text(record.started_at),
+        text(record.finished_at),
+        record.outcome,
+        record.status,
+        record.error,
+        record.next_attempt_at and text(record.next_attempt_at),
+        record.task_id,
+    )
+
+
+def _hex(id: str) -> str:
+    return id.replace("-", "")
+
+
+def _dashed(id: str) -> str:
+    return f"{id[:8]}-{id[8:12]}-{id[12:16]}-{id[16:20]}-{id[20:]}"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
