@@ -70,6 +70,8 @@ class Pool:
     def drain(self, timeout: float) -> None:
         """Work on for at most `timeout` seconds, then take nothing more and name what is left. For good."""
         deadline = time.monotonic() + timeout
+        if self._closed:  # the lifespan has drained it, and now the interpreter ends
+            return
         self.wait_idle(timeout)
         with self._lock:
             self._closed = True
