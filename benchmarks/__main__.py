@@ -40,7 +40,7 @@ def _measured(options: argparse.Namespace) -> report.Record:
     systems = [system for system in SYSTEMS.values() if _chosen(system, options)]
     workloads = [workload for name, workload in WORKLOADS.items() if name in (options.only or WORKLOADS)]
     versions, missing = reachable()
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     try:
         results = run(systems, workloads, scale, missing)
     except KeyboardInterrupt:
@@ -59,7 +59,7 @@ def _measured(options: argparse.Namespace) -> report.Record:
         repetitions=scale.repetitions,
         versions=machine.versions() | versions,
         machine=machine.description(),
-        load_before=os.getloadavg()[0],
+        load_before=load,
     )
 
 
@@ -75,7 +75,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", type=_names(WORKLOADS), help=f"some of: {', '.join(WORKLOADS)}")
     parser.add_argument("--systems", type=_names(SYSTEMS), help=f"some of: {', '.join(SYSTEMS)}")
     parser.add_argument("--output", type=Path, default=HERE, help="folder for the results (%(default)s)")
-    parser.add_argument("--render", action="store_true", help="write table and picture again, measure nothing")
+    parser.add_argument(
+        "--render", action="store_true", help="write table and picture again, measure nothing"
+    )
     options = parser.parse_args()
     if (options.only or options.systems) and options.output == HERE and not options.render:
         options.output = HERE.parent / ".bench"  # a part of the picture never replaces the whole

@@ -17,6 +17,7 @@ from typing import Any
 from .arrivals import Arrivals
 
 HOST = "127.0.0.1"
+PATIENCE = 5.0  # seconds after the last request in which its line may still come
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Load:
             free = next((c for c in self.clients.values() if c.number is None), None) or self._connect()
             self._send(free)
             due += pause
-        end = time.perf_counter() + 5
+        end = time.perf_counter() + PATIENCE
         while time.perf_counter() < end and self._waiting():
             self._answers(0.05)
 
@@ -204,12 +205,16 @@ class Load:
             span = counted[-1][1] - (self.began + self.plan.warmup)
             figures["per_second"] = len(counted) / span if span > 0 else 0.0
         if self.arrivals:
+            # A line that was there before the reply was complete counts as no wait at all, and one that
+            # never came as the whole time we waited for it.
             seen = self.arrivals.seen
-            found = [(seen[n] - sent, seen[n] - answered) for sent, answered, n in counted if n in seen]
-            # A line that was there before the reply was complete counts as no wait at all.
-            figures |= quantiles("pickup", [max(0.0, after_reply) for _, after_reply in found])
-            figures |= quantiles("from_post", [after_post for after_post, _ in found])
-            figures["missing"] = len(counted) - len(found)
+            waits = [
+                (seen[n] - sent, max(0.0, seen[n] - answered)) if n in seen else (PATIENCE, PATIENCE)
+                for sent, answered, n in counted
+            ]
+            figures |= quantiles("pickup", [after_reply for _, after_reply in waits])
+            figures |= quantiles("from_post", [after_post for after_post, _ in waits])
+            figures["missing"] = sum(n not in seen for *_, n in counted)
         return figures
 
 

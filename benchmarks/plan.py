@@ -26,7 +26,9 @@ class Results:
 
     def values(self, workload: str, system: str, figure: str) -> list[float]:
         return [
-            run[figure] for run in self.figures.get(workload, {}).get(system, []) if run.get(figure) is not None
+            run[figure]
+            for run in self.figures.get(workload, {}).get(system, [])
+            if run.get(figure) is not None
         ]
 
     def median(self, workload: str, system: str, figure: str) -> float | None:
@@ -65,22 +67,20 @@ def run(
 
 def _measure(system: System, todo: list[Workload], scale: Scale, results: Results, repetition: int) -> None:
     """All of `todo` on one stage; when one fails, the rest on a fresh one."""
-    rest = iter(todo)
-    workload = None
-    while True:
+    rest = list(todo)
+    while rest:
         try:
             with Stage(system) as stage:
-                for workload in rest:
-                    began = time.monotonic()
+                while rest:
+                    began, workload = time.monotonic(), rest[0]
                     results.add(workload.name, system.name, workload.measure(stage, scale))
                     say(f"{workload.name} {system.name} #{repetition + 1} ({time.monotonic() - began:.1f} s)")
-            return
+                    rest.pop(0)
         except (ProcessFailed, NotThere, *UNREACHABLE) as error:
             # The others' figures are worth having all the same; the results say what went wrong here.
-            workload = workload or next(rest)
-            reason = " ".join(str(error).split())
-            results.absent.setdefault(workload.name, {})[system.name] = reason[-300:]
-            say(f"{workload.name} {system.name}: {reason[-1000:]}")
+            failed, reason = rest.pop(0), " ".join(str(error).split())
+            results.absent.setdefault(failed.name, {})[system.name] = reason[-300:]
+            say(f"{failed.name} {system.name}: {reason[-1000:]}")
 
 
 def say(text: str) -> None:

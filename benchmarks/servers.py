@@ -136,4 +136,3 @@ def server_pss(server: Server) -> float | None:
                 process = psutil.Process(connection.pid)
                 return tree_pss([process, *process.children(recursive=True)]) or None
     return None
-

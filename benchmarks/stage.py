@@ -67,7 +67,11 @@ class Stage:
             raise
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *rest: object) -> None:
+        if error and issubclass(error, Exception):
+            for output in sorted(self.directory.glob("*.out")):
+                if tail := output.read_text(errors="replace")[-1500:].strip():
+                    print(f"--- {self.system.name}, {output.name}\n{tail}", file=sys.stderr)
         try:
             self.stop_workers()
             self.stop_web()

@@ -2,11 +2,14 @@
 
 import os
 
-from project.settings import *
-from project.settings import CHANNELS, REST_FRAMEWORK
+from project import settings as product
 
-REST_FRAMEWORK = REST_FRAMEWORK | {"DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"]}
-CHANNELS = CHANNELS | {
+globals().update((name, getattr(product, name)) for name in dir(product) if name.isupper())
+
+REST_FRAMEWORK = product.REST_FRAMEWORK | {
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"]
+}
+CHANNELS = product.CHANNELS | {
     "slow": {
         "BACKEND": "benchmarks.sites.slow_channel.SlowChannel",
         "OPTIONS": {"path": os.environ["BENCH_SLOW_LOG_FILE"]},

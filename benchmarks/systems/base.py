@@ -33,6 +33,7 @@ class System:
     database = ""  # "", "sqlite" or "postgresql": the store that has to be migrated
     delivers = True  # False for a floor that does no work
     is_product = False
+    is_floor = False  # not a system anybody would run: a limit to compare with
     quick = False  # part of the quick round
 
     # --- the store ---------------------------------------------------------------------------------------

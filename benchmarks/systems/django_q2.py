@@ -43,4 +43,6 @@ class DjangoQ2(System):
         return [manage("qcluster")]
 
 
-DJANGO_Q2S = [DjangoQ2(database, tuned=tuned) for tuned in (True, False) for database in ("sqlite", "postgresql")]
+DJANGO_Q2S = [
+    DjangoQ2(database, tuned=tuned) for tuned in (True, False) for database in ("sqlite", "postgresql")
+]

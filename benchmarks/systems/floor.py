@@ -10,4 +10,5 @@ class FloorDjango(System):
     site = "nothing"
     workloads = frozenset({"post"})
     delivers = False
+    is_floor = True
     quick = True

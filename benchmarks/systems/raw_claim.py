@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 class RawClaim(Product):
     is_product = False
-    workloads = frozenset({"drain"})
+    is_floor = True
 
     def __init__(self, database: str) -> None:
         super().__init__(database, "queue")
         self.name = "raw-" + {"sqlite": "sqlite", "postgresql": "pg"}[database]
         self.label = f"*floor: raw claim + delete, {DATABASES[database]}*"
-        self.stated = "one process, 200 rows a transaction, no unpickling, no status rows, no worker processes"
+        self.stated = (
+            "one process, 200 rows a transaction, no unpickling, no status rows, no worker processes"
+        )
         self.needs = (POSTGRESQL,) if database == "postgresql" else ()
         self.workloads = frozenset({"drain"})
 

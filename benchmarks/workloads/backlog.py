@@ -1,4 +1,4 @@
-"""What a growing backlog costs: a POST, a pickup and a drained job with 1000 waiting, and with a million.
+"""What a growing backlog costs: a POST, a pickup and a drained job with 1000 waiting, and with many more.
 
 "Waiting" means two things. POST and pickup are measured with so many notifications scheduled for tomorrow and
 the workers running; the drain works off so many that are due. A drain of 1000 is over in a tenth of a second,
@@ -18,7 +18,13 @@ class Backlog(Workload):
     title = "Cost against the size of the backlog (1 = the cost at 1000)"
     fresh = True
     repeated = False
-    columns = {"post": "POST CPU+wait", "pickup": "pickup p50", "drain": "a drained job", "last": "its last tenth"}
+    columns = {
+        "post": "a POST",
+        "pickup": "a pickup, p50",
+        "drain": "a drained job",
+        "last": "a job of its last tenth",
+        "waiting": "waiting",
+    }
 
     def measure(self, stage: Stage, scale: Scale) -> Figures:
         figures: Figures = {}
@@ -54,3 +60,13 @@ class Backlog(Workload):
             for name in ("post", "pickup", "drain")
         }
         return ratios | {"last": figures[f"last_{large}"] / figures[f"drain_{small}"], "waiting": large}
+
+    def note(self, figures: dict[str, list[Figures]]) -> str:
+        """The figures behind the ratios."""
+        lines = []
+        for system, runs in figures.items():
+            for key, value in runs[-1].items():
+                name, _, waiting = key.partition("_")
+                if waiting:
+                    lines.append(f"{system} {name} at {int(waiting):,}: {value:.3g} ms".replace(",", " "))
+        return "\n" + "; ".join(lines) + ".\n"

@@ -45,6 +45,10 @@ class Workload:
     def measure(self, stage: Stage, scale: Scale) -> Figures:
         raise NotImplementedError
 
+    def note(self, figures: dict[str, list[Figures]]) -> str:
+        """What the reader of its table has to know."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class Drained:

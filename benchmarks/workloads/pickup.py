@@ -12,7 +12,7 @@ class Pickup(Workload):
         "pickup_p99": "p99 ms",
         "from_post_p50": "POST → line, p50 ms",
         "from_post_p99": "p99 ms",
-        "missing": "not within 5 s",
+        "missing": "never came",
     }
 
     def measure(self, stage: Stage, scale: Scale) -> Figures:
