@@ -4,6 +4,7 @@ Reading only; `injection` solves and calls. A function's needs are read once and
 """
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -64,6 +65,13 @@ NAMES = {
     "Union": Union,
 }
 
+# Since Python 3.14 annotations are evaluated late: a name that only the type checker knows must not be an error.
+SIGNATURE: dict[str, Any] = {}
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    SIGNATURE = {"annotation_format": annotationlib.Format.FORWARDREF}
+
 _known: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
 _known_dependencies: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
 
@@ -93,7 +101,7 @@ def _remember(
 def _read(func: Callable[..., Any], *, dependency: bool) -> Needs:
     inner = hidden_function(func)
     try:
-        signature = inspect.signature(inner)
+        signature = inspect.signature(inner, **SIGNATURE)
     except (TypeError, ValueError):
         return ()
     namespace = _namespace(inner)
@@ -143,7 +151,7 @@ def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, depen
     for marker in (parameter.default, *metadata):
         if isinstance(marker, Depends):
             return marker
-    for option in _options(_evaluate(annotation, namespace)):
+    for option in (_evaluate(part, namespace) for part in _options(_evaluate(annotation, namespace))):
         if inspect.isclass(option) and issubclass(option, BackgroundTasks):
             return Tasks(option)
         if dependency and inspect.isclass(option) and issubclass(option, HttpRequest):

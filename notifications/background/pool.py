@@ -51,13 +51,15 @@ class Pool:
         """Run them on a thread of this pool; past the bound, wherever each of them goes on."""
         settings = background_settings()
         with self._lock:
-            all_busy = self._idle <= len(self._queue) and len(self._threads) >= settings.max_threads
-            full = all_busy and self._waiting >= settings.max_waiting
-            refused = SHUTDOWN if self._closed else FULL if full else None
+            refused = SHUTDOWN if self._closed else None
+            if refused is None and self._free() == 0 and len(self._threads) < settings.max_threads:
+                self._start_thread()
+            if refused is None and self._free() == 0 and self._waiting >= settings.max_waiting:
+                refused = FULL
+            if refused is None and not self._threads:  # the system gives no thread at all
+                refused = FULL
             if refused is None:
                 self._put(tasks)
-                if self._idle < len(self._queue) and len(self._threads) < settings.max_threads:
-                    self._start_thread()
                 self._ready.notify()
         if refused is not None:
             turn_away(tasks, refused)
@@ -92,6 +94,10 @@ class Pool:
         for thread in idle:
             thread.join(max(0.1, deadline - time.monotonic()))
 
+    def _free(self) -> int:
+        """How many threads have nothing to run, now or next."""
+        return max(0, self._idle - len(self._queue))
+
     def _put(self, tasks: BackgroundTasks) -> None:
         self._waiting += tasks.pending()
         key = tasks.sole_merge_key()
@@ -120,8 +126,13 @@ class Pool:
     def _start_thread(self) -> None:
         # Daemons: the drain has a deadline, a join by the interpreter would not.
         thread = threading.Thread(target=self._work, name=f"background-{len(self._threads) + 1}", daemon=True)
-        self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the limit of the process or of the machine
+            logger.exception("The pool has %s threads and cannot start another", len(self._threads))
+        else:
+            self._threads.add(thread)
+            self._idle += 1
 
     def _work(self) -> None:
         ident = threading.get_ident()
@@ -139,9 +150,10 @@ class Pool:
     def _next_passes(self, ident: int) -> list[BackgroundTasks]:
         """What to run next; empty when this thread has been idle for long enough."""
         with self._lock:
-            if self._running.pop(ident, None) is not None and not self._queue and not self._running:
-                self._settled.notify_all()
-            self._idle += 1
+            if self._running.pop(ident, None) is not None:
+                self._idle += 1
+                if not self._queue and not self._running:
+                    self._settled.notify_all()
             self._ready.wait_for(lambda: self._queue or self._closed, IDLE_SECONDS)
             self._idle -= 1
             if self._queue:

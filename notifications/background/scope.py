@@ -59,7 +59,7 @@ class RequestScope:
             try:
                 close()
             finally:
-                self.hand_over()
+                self._hand_over_aloud()
 
         request.close = close_and_hand_over  # type: ignore[method-assign]
 
@@ -87,6 +87,14 @@ class RequestScope:
         if self.error is None and getattr(response, "exception", False) is True:
             self.error = ViewRaisedError(response.status_code)
         self._response_tasks = getattr(response, "background", None)
+
+    def _hand_over_aloud(self) -> None:
+        try:
+            self.hand_over()
+        except Exception:
+            # Django swallows what a closer raises; tasks must not be lost in silence.
+            logger.exception("Background tasks not handed over: %s", self.tasks)
+            raise
 
     def hand_over(self) -> None:
         """Give the tasks to the pool, those of the response itself last; drop them if the view raised."""

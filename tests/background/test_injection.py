@@ -24,7 +24,7 @@ KINDS = [
     ("get", "/things/", "list"),
     ("post", "/things/7/poke/", "poke 7"),
 ]
-ANNOTATIONS = ["keyword_only", "annotated", "optional", "union", "subclass", "unknown_names"]
+ANNOTATIONS = ["keyword_only", "annotated", "optional", "quoted", "union", "subclass", "unknown_names"]
 
 
 @pytest.mark.parametrize(("method", "url", "word"), KINDS)

@@ -111,6 +111,11 @@ def optional(request, tasks: Optional[BackgroundTasks] = None) -> HttpResponse: 
     return HttpResponse()
 
 
+def quoted(request, tasks: Optional["BackgroundTasks"] = None) -> HttpResponse:  # noqa: UP045, UP037
+    tasks.add_task(note, "quoted")
+    return HttpResponse()
+
+
 def union(request, tasks: BackgroundTasks | None = None) -> HttpResponse:
     tasks.add_task(note, "union")
     return HttpResponse()
@@ -442,6 +447,7 @@ urlpatterns = [
             keyword_only,
             annotated,
             optional,
+            quoted,
             union,
             subclass,
             by_name_only,
