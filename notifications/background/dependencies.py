@@ -38,13 +38,18 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True)
-class FromRequest:
-    """The request itself, or the URL's argument of the parameter's name (`required`: there is no default)."""
+class TheRequest:
+    """The request, as the view got it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromURL:
+    """The URL's argument of the parameter's name. `required`: the parameter has no default."""
 
     required: bool
 
 
-type Source = Tasks | FromRequest | Depends
+type Source = Tasks | TheRequest | FromURL | Depends
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +160,12 @@ def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, depen
         if inspect.isclass(option) and issubclass(option, BackgroundTasks):
             return Tasks(option)
         if dependency and inspect.isclass(option) and issubclass(option, HttpRequest):
-            return FromRequest(required=True)
-    if dependency and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        return FromRequest(required=parameter.default is parameter.empty)
-    return None
+            return TheRequest()
+    if not dependency or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return None
+    if parameter.name == "request":
+        return TheRequest()
+    return FromURL(required=parameter.default is parameter.empty)
 
 
 def _evaluate(annotation: Any, namespace: Mapping[str, Any]) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
-from .dependencies import FromRequest, Needs, Tasks, needs_of, needs_of_dependency
+from .dependencies import FromURL, Needs, Tasks, TheRequest, needs_of, needs_of_dependency
 from .scope import RequestScope, current_scope
 
 _wrapping = threading.Lock()
@@ -82,15 +82,13 @@ def _steps(
         source = need.source
         if isinstance(source, Tasks):
             values[need.name] = scope.background_tasks(source.kind)
-        elif isinstance(source, FromRequest):
+        elif isinstance(source, TheRequest):
+            values[need.name] = request
+        elif isinstance(source, FromURL):
             if need.name in url:
                 values[need.name] = url[need.name]
-            elif need.name == "request" or not source.required:
-                values |= {need.name: request} if need.name == "request" else {}
-            else:
-                raise TypeError(
-                    f"A dependency asks for {need.name!r}, which neither the URL nor Depends gives."
-                )
+            elif source.required:
+                raise TypeError(f"A dependency asks for {need.name!r}, which the URL does not give.")
         elif source.use_cache and source.dependency in scope.solved:
             values[need.name] = scope.solved[source.dependency]
         else:

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 
 from . import pool
 from .conf import background_settings
-from .tasks import BackgroundTask, BackgroundTasks, when_committed
+from .tasks import BackgroundTask, BackgroundTasks
+from .transactions import when_committed
 
 logger = logging.getLogger(__name__)
 

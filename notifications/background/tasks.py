@@ -1,27 +1,22 @@
 """What to run: `BackgroundTask`, and `BackgroundTasks`, the ordered list of them that a request collects.
 
 Both are plain objects. They run where somebody calls `run()`; handing them to a pool is the pool's business.
-
-Note [A task counts when its transaction commits]
-A task made inside an `atomic()` block of the default database counts only once that block has committed;
-after a rollback it never runs. Blocks that a TestCase puts around every test do not count as transactions.
-Django runs no commit hooks inside those, so at the hand-over what has not been rolled back counts there.
 """
 
 import contextvars
-import functools
 import inspect
 import logging
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import transaction
 from django.tasks import Task, TaskResult
 from uuid_utils import uuid7
 
+from .calls import innermost, name_of, require_call
+from .transactions import commit_for_a_testcase, when_committed
 from .unit import run_isolated
 
 logger = logging.getLogger(__name__)
@@ -35,64 +30,6 @@ class Collector(Protocol):
 
 # Where an in-process backend puts what is enqueued now: the request's tasks. None: there is no request.
 collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
-
-
-def when_committed(func: Callable[[], object]) -> None:
-    """Call `func` when the open transaction of the default database commits; at once if there is none."""
-    connection = transaction.get_connection()
-    if _only_testcase_blocks(connection):
-        func()
-    else:
-        connection.on_commit(func)
-
-
-def _only_testcase_blocks(connection: Any) -> bool:
-    return all(block._from_testcase for block in connection.atomic_blocks)  # noqa: SLF001  as `durable` does
-
-
-def _commit_for_a_testcase() -> None:
-    connection = transaction.get_connection()
-    if connection.atomic_blocks and _only_testcase_blocks(connection):
-        for entry in connection.run_on_commit[:]:
-            if isinstance(getattr(entry[1], "__self__", None), BackgroundTask):
-                connection.run_on_commit.remove(entry)
-                entry[1]()
-
-
-def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise `TypeError` for what could only fail later: not callable, wrong arguments, a generator."""
-    if not callable(func):
-        raise TypeError(
-            f"A background task needs a function, not {func!r}. Pass the function and its arguments "
-            "apart: add_task(func, argument), not add_task(func(argument))."
-        )
-    inner = _innermost(func)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"{name_of(func)} is a generator function: calling it would run none of its body.")
-    try:
-        signature = inspect.signature(func)
-    except ValueError:  # some builtins have none
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{name_of(func)}: {error}") from None
-
-
-def name_of(func: Callable[..., Any]) -> str:
-    """`module.qualname`, of the function inside a partial, of the class for a callable object."""
-    while isinstance(func, functools.partial):
-        func = func.func
-    named = func if hasattr(func, "__qualname__") else type(func)
-    return f"{named.__module__}.{named.__qualname__}"
-
-
-def _innermost(func: Callable[..., Any]) -> Callable[..., Any]:
-    while isinstance(func, functools.partial):
-        func = func.func
-    if not (inspect.isroutine(func) or inspect.isclass(func)):
-        func = type(func).__call__
-    return func
 
 
 async def _finish(awaitable: Any) -> Any:
@@ -114,7 +51,7 @@ class BackgroundTask:
         self.func = func
         self.args = args
         self.kwargs = kwargs
-        self.is_async = inspect.iscoroutinefunction(_innermost(func))
+        self.is_async = inspect.iscoroutinefunction(innermost(func))
         self._prepare(str(uuid7()), name_of(func))
 
     def _prepare(self, id: str, name: str) -> None:
@@ -182,7 +119,13 @@ class BackgroundTasks(BackgroundTask):
         self._submit: Callable[[BackgroundTasks], None] | None = None
         self._active = False
 
-    def add_task(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+    @overload
+    def add_task(self, func: Task, *args: Any, **kwargs: Any) -> TaskResult: ...
+
+    @overload
+    def add_task[**P](self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> BackgroundTask: ...
+
+    def add_task(self, func: Any, *args: Any, **kwargs: Any) -> BackgroundTask | TaskResult:
         """Add a function; or enqueue a Django task on its own backend, now, in the caller's transaction.
 
         Returns the `BackgroundTask` (id, name), or the Django task's `TaskResult`. Raises `TypeError` for a
@@ -194,7 +137,7 @@ class BackgroundTasks(BackgroundTask):
         self.collect(task)
         return task
 
-    async def aadd_task(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+    async def aadd_task(self, func: Any, *args: Any, **kwargs: Any) -> BackgroundTask | TaskResult:
         """`add_task` for async code: runs in a thread, as a Django task's backend may use the database."""
         return await sync_to_async(self.add_task)(func, *args, **kwargs)
 
@@ -219,7 +162,7 @@ class BackgroundTasks(BackgroundTask):
 
     def hand_to(self, submit: Callable[["BackgroundTasks"], None]) -> None:
         """Give these to `submit`, and later all that is added when they have run. Called once."""
-        _commit_for_a_testcase()
+        commit_for_a_testcase()
         with self._lock:
             self._submit = submit
             self._active = self._count_pending() > 0

@@ -107,10 +107,16 @@ def test_I5_a_cached_dependency_adds_its_task_once(client: Client) -> None:
 
 
 def test_I6_a_class_as_dependency_takes_arguments_of_the_url(client: Client) -> None:
-    """I6: `Depends(Class)`; `pk` comes from the URL by its name."""
+    """I6: `Depends(Class)`; the request by its type, `pk` from the URL by its name, or the default."""
     with testing.run_inline():
         client.get("/dependent/5")
-    assert work.diary == ["class 5"]
+    assert work.diary == ["class 5 1"]
+
+
+def test_a_dependency_that_asks_for_what_nobody_gives_says_so(client: Client) -> None:
+    """The parameter is named; the view is not called."""
+    with pytest.raises(TypeError, match="'pk'"):
+        client.get("/asks_too_much")
 
 
 @pytest.mark.parametrize(

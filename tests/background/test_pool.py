@@ -54,6 +54,22 @@ def test_E4_one_thread_serves_many_tasks_one_after_the_other() -> None:
     assert len(set(work.diary)) == 1
 
 
+def test_R10_what_a_task_adds_runs_in_the_same_pass() -> None:
+    """R10: on the same thread, after all that were there, though others are free."""
+    tasks = BackgroundTasks()
+
+    def first() -> None:
+        work.note_thread()
+        tasks.add_task(work.note_thread)
+
+    tasks.add_task(first)
+    tasks.add_task(work.note_thread)
+    tasks.hand_to(pool.submit)
+    testing.wait()
+    assert len(work.diary) == 3
+    assert len(set(work.diary)) == 1
+
+
 @pytest.fixture
 def full_pool(settings) -> None:
     """One thread that is held, and room for nobody to wait."""

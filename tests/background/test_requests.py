@@ -169,6 +169,15 @@ class InATestCase(TestCase):
         assert work.diary == ["committed"]
 
 
+def test_a_hand_over_that_fails_is_not_silent(client: Client, settings, caplog) -> None:
+    """Django swallows what a closer raises: here a wrong setting, which the system checks would have refused."""
+    settings.BACKGROUND_TASKS = {"NO_SUCH_KEY": 1}
+    assert client.get("/function").status_code == 200
+    [record] = [record for record in caplog.records if "not handed over" in record.getMessage()]
+    assert record.levelname == "ERROR"
+    assert "tests.background.work.note" in record.getMessage()
+
+
 def test_E6_context_variables_of_the_request_are_visible(client: Client) -> None:
     """E6: the value at the moment the task was added."""
     client.get("/sets_tenant")

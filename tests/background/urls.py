@@ -165,8 +165,9 @@ async def adependency(tasks: BackgroundTasks, below: Annotated[BackgroundTasks, 
 
 
 class Mailer:
-    def __init__(self, tasks: BackgroundTasks, pk: int = 0) -> None:
-        self.tasks, self.pk = tasks, pk
+    def __init__(self, http: HttpRequest, tasks: BackgroundTasks, pk: int, page: int = 1) -> None:
+        assert http.path.endswith("/5")
+        self.tasks, self.pk, self.page = tasks, pk, page
 
 
 def yielding(tasks: BackgroundTasks):
@@ -205,13 +206,17 @@ def sync_view_async_dependency(request, a=Depends(adependency)) -> HttpResponse:
     return HttpResponse(a)
 
 
+def asks_too_much(request, mailer=Depends(Mailer)) -> HttpResponse:
+    raise AssertionError("not reached")
+
+
 def uncached(request, one=Depends(sub), two=Depends(sub, use_cache=False)) -> HttpResponse:
     return HttpResponse()
 
 
 class Dependent(View):
     def get(self, request, pk: int, mailer: Mailer = Depends(Mailer)) -> HttpResponse:
-        mailer.tasks.add_task(note, f"class {mailer.pk}")
+        mailer.tasks.add_task(note, f"class {mailer.pk} {mailer.page}")
         return HttpResponse()
 
     def post(self, request, pk: int, connection: Annotated[str, Depends(yielding)]) -> HttpResponse:
@@ -456,6 +461,7 @@ urlpatterns = [
             depends,
             adepends,
             sync_view_async_dependency,
+            asks_too_much,
             uncached,
             function_yields,
             afunction_yields,

@@ -12,7 +12,8 @@ from django.utils import timezone
 from uuid_utils import uuid7
 
 from notifications.background import pool
-from notifications.background.tasks import BackgroundTasks, collector, when_committed
+from notifications.background.tasks import BackgroundTasks, collector
+from notifications.background.transactions import when_committed
 
 from .results import results, snapshot
 from .task import ThreadTask

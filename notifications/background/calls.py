@@ -1,0 +1,43 @@
+"""Which calls can succeed: said when a task is added, while the developer still looks."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+
+def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise `TypeError` for what could only fail later: not callable, wrong arguments, a generator."""
+    if not callable(func):
+        raise TypeError(
+            f"A background task needs a function, not {func!r}. Pass the function and its arguments "
+            "apart: add_task(func, argument), not add_task(func(argument))."
+        )
+    inner = innermost(func)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        raise TypeError(f"{name_of(func)} is a generator function: calling it would run none of its body.")
+    try:
+        signature = inspect.signature(func)
+    except ValueError:  # some builtins have none
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{name_of(func)}: {error}") from None
+
+
+def name_of(func: Callable[..., Any]) -> str:
+    """`module.qualname`, of the function inside a partial, of the class for a callable object."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    named = func if hasattr(func, "__qualname__") else type(func)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def innermost(func: Callable[..., Any]) -> Callable[..., Any]:
+    """What is called in the end: inside partials, and `__call__` of a callable object."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    if not (inspect.isroutine(func) or inspect.isclass(func)):
+        func = type(func).__call__
+    return func
