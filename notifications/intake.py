@@ -1,6 +1,7 @@
 """The clerk: looks at what is asked for, and writes what was accepted. Called by the front desk, in its transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -58,7 +59,7 @@ def order(
         dedupe_key=dedupe_key,
     )
     fields |= {"owner": owner, "request_id": request_id.get()}
-    task: Task = tasks.deliver
+    task = tasks.lane(fields["channel"])
     if due_at is not None and due_at > timezone.now():
         task = task.using(run_after=due_at)
         fields |= {"due_at": due_at, "next_attempt_at": due_at}
@@ -110,7 +111,7 @@ def write_many(
     for position, order in enumerate(orders):
         if position not in results and isinstance(order, Order):
             first = results[mine[order.dedupe_key]]
-            results[position] = _duplicate(first) if isinstance(first, Notification) else first
+            results[position] = _duplicate(copy(first)) if isinstance(first, Notification) else first
     return [results[position] for position in range(len(orders))]
 
 
@@ -137,8 +138,9 @@ def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) 
     )
     for alias in {order.task.backend for order in orders} - {DEFAULT_TASK_BACKEND_ALIAS}:
         # Not one task each: such a backend may publish over the network, or on threads of this process.
-        ids = [str(order.id) for order in orders if order.task.backend == alias]
-        enqueue_with_row(tasks.deliver.using(backend=alias), ids, enqueue=enqueue)
+        for task in {order.task for order in orders if order.task.backend == alias}:
+            ids = [str(order.id) for order in orders if order.task == task]
+            enqueue_with_row(task, ids, enqueue=enqueue)
     rows = [Notification(id=order.id, task_id=task_ids.get(order.id, ""), **order.fields) for order in orders]
     Notification.objects.bulk_create(rows)
     for row in rows:

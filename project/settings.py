@@ -71,6 +71,24 @@ NOTIFICATIONS_VIA = env.str("NOTIFICATIONS_VIA", default="queue")
 NOTIFICATIONS_CHANNEL = "log"
 NOTIFICATIONS_LEASE = timedelta(seconds=30)
 NOTIFICATIONS_MAX_MESSAGE_LENGTH = 10_000
+NOTIFICATIONS_BULK_MAX_ITEMS = 10_000
+NOTIFICATIONS_BULK_MAX_BYTES = 10 * 1024 * 1024
+NOTIFICATIONS_MAX_WAIT = timedelta(seconds=10)  # `Prefer: wait` holds a thread of the server for so long
+
+# How often: requests of a caller, requests from an address that were not let in, notifications to a recipient.
+rate = validate.Regexp(r"^([0-9]+/(second|minute|hour|day))?$")
+NOTIFICATIONS_RATES = {
+    "caller": env.str("NOTIFICATIONS_CALLER_RATE", default="", validate=rate),
+    "address": env.str("NOTIFICATIONS_ADDRESS_RATE", default="60/minute", validate=rate),
+}
+NOTIFICATIONS_RECIPIENT_LIMITS = {
+    window: limit
+    for window, limit in {
+        "hour": env.int("NOTIFICATIONS_RECIPIENT_PER_HOUR", default=0, validate=validate.Range(min=0)),
+        "day": env.int("NOTIFICATIONS_RECIPIENT_PER_DAY", default=0, validate=validate.Range(min=0)),
+    }.items()
+    if limit  # 0: no limit
+}
 
 # django-q2: the worker processes of `manage.py qcluster`. Retries are ours (they live on the Notification
 # row), so here every task is tried once and acknowledged whatever it came to.
@@ -158,10 +176,11 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.BasicAuthentication",  # first: its WWW-Authenticate makes 401 a 401
+        "notifications.api.authentication.TokenAuthentication",  # first: its WWW-Authenticate makes 401 a 401
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["notifications.api.permissions.IsAuthenticatedOrLocalDebug"],
+    "DEFAULT_PERMISSION_CLASSES": ["notifications.api.permissions.HasRight"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "notifications.api.negotiation.OnlyJSON",
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.JSONParser",
         "rest_framework.parsers.FormParser",
@@ -169,6 +188,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "notifications.api.errors.problem_response",
+    # How many proxies stand before us: as many entries of X-Forwarded-For are believed, none by default.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0, validate=validate.Range(min=0)),
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 

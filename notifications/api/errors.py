@@ -13,12 +13,12 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import status
-from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
-from ..exceptions import InvalidStatus
+from ..exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 
 logger = logging.getLogger("notifications.api")
 
@@ -31,17 +31,41 @@ class PayloadTooLarge(APIException):
     default_detail = "The request body is too large."
 
 
+class LengthRequired(APIException):
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = "Send the body with a Content-Length; it may not be chunked."
+
+
 class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
 
 
+class InFlight(Conflict):
+    default_code = "in_flight"
+    default_detail = "The first request with this Idempotency-Key is still being answered. Ask again."
+    wait = 1  # seconds; DRF makes Retry-After of it
+
+
+class KeyReused(APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "key_reused"
+    default_detail = "This Idempotency-Key came with another request before. Take a new one."
+
+
+class InvalidHeader(APIException):
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "invalid_header"
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(detail)
+        self.errors = [{"parameter": name, "code": self.default_code, "detail": detail}]
+
+
 def problem_response(exception: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's EXCEPTION_HANDLER. None for what is no client's error: Django answers 500 by `server_error`."""
-    if isinstance(exception, DjangoValidationError):
-        exception = ValidationError(_details(exception))
-    elif isinstance(exception, InvalidStatus):
-        exception = Conflict(str(exception))
+    exception = _translated(exception)
     response = exception_handler(exception, dict(context))
     if response is None:
         return None
@@ -50,10 +74,10 @@ def problem_response(exception: Exception, context: Mapping[str, Any]) -> Respon
         Http404: "There is nothing at this address.",
         PermissionDenied: "You may not do this.",
     }.get(type(exception), "") or str(getattr(exception, "detail", ""))
-    errors = None
+    errors = getattr(exception, "errors", None)
     if isinstance(exception, ValidationError):
         parameters = frozenset(getattr(context["view"], "query_parameters", ())) & request.query_params.keys()
-        errors = list(_errors(exception.detail, parameters))
+        errors = list(errors_of(exception.detail, parameters))
         detail = " ".join(error["detail"] for error in errors)
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
     return Response(
@@ -99,6 +123,28 @@ def server_error(request: HttpRequest) -> JsonResponse:
     return _page(request, status.HTTP_500_INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
 
 
+def _translated(exception: Exception) -> Exception:
+    """Ours, and Django's, as REST framework's."""
+    if isinstance(exception, DjangoValidationError):
+        return ValidationError(_details(exception))
+    if isinstance(exception, BatchRefused):
+        return ValidationError({str(at): batch_detail(error) for at, error in exception.errors.items()})
+    if isinstance(exception, InvalidStatus):
+        return Conflict(str(exception))
+    if isinstance(exception, RecipientLimitReached):
+        return Throttled(exception.retry_after.total_seconds(), str(exception))
+    return exception
+
+
+def batch_detail(error: Exception) -> Any:
+    """What was wrong with one item of a batch, as REST framework's details."""
+    if isinstance(error, DjangoValidationError):
+        return _details(error)
+    if isinstance(error, APIException):
+        return error.detail
+    return {"recipient": [ErrorDetail(str(error), code="limit")]}
+
+
 def _page(request: HttpRequest, status_code: int, detail: str) -> JsonResponse:
     return JsonResponse(
         problem(status_code, detail, request.path), status=status_code, content_type=CONTENT_TYPE
@@ -117,16 +163,18 @@ def _details(error: DjangoValidationError) -> dict[str, Any] | list[Any]:
     }
 
 
-def _errors(detail: Any, parameters: frozenset[str], pointer: str = "") -> Iterator[dict[str, str]]:
+def errors_of(
+    detail: Any, parameters: frozenset[str] = frozenset(), pointer: str = ""
+) -> Iterator[dict[str, str]]:
     """Flatten DRF's nested details. `pointer` is RFC 6901 into the body, `parameter` a name in the URL."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
             step = "" if name == api_settings.NON_FIELD_ERRORS_KEY else f"/{name}"
-            yield from _errors(inner, parameters, pointer + step)
+            yield from errors_of(inner, parameters, pointer + step)
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             step = "" if isinstance(inner, ErrorDetail) else f"/{index}"
-            yield from _errors(inner, parameters, pointer + step)
+            yield from errors_of(inner, parameters, pointer + step)
     else:
         name = pointer.removeprefix("/")
         where = {"parameter": name} if name in parameters else {"pointer": pointer}

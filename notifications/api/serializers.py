@@ -1,25 +1,77 @@
 """The lobby: what comes in is a dictionary of strings, what goes out is a resource."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.settings import api_settings
 
-from ..models import Attempt, Notification
+from ..conf import notification_settings
+from ..models import Attempt, Notification, Status
+from .pagination import MAX_PAGE_SIZE, PAGE_SIZE
 
+NON_FIELD = api_settings.NON_FIELD_ERRORS_KEY
 DEFAULT_MESSAGE = "some notification"
 
 
 class SendSerializer(serializers.Serializer):
     """The body (or query) of `POST /send-notification/{email}`."""
 
-    message = serializers.CharField(default=DEFAULT_MESSAGE, trim_whitespace=False)
-    via = serializers.CharField(required=False)
+    message = serializers.CharField(
+        default=DEFAULT_MESSAGE,
+        trim_whitespace=False,
+        help_text=f"The text. Without it, the text is `{DEFAULT_MESSAGE}`.",
+    )
+    via = serializers.CharField(
+        required=False, help_text="Where it runs: `queue`, `thread` or another alias of TASKS."
+    )
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses what it does not know: a misspelt name is an error here, not a surprise later."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping) and set(data) - set(self.fields):
+            # Its name is not repeated: who knows what it is.
+            message = f"There is an unknown name. Known are: {', '.join(self.fields)}."
+            raise serializers.ValidationError({NON_FIELD: [message]}, "unknown_name")
+        return super().to_internal_value(data)
+
+
+class NewNotificationSerializer(StrictSerializer):
+    """What `services.accept` is told."""
+
+    recipient = serializers.CharField(
+        max_length=2048, help_text="One address, of the kind that the channel writes to."
+    )
+    message = serializers.CharField(trim_whitespace=False)
+    subject = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    channel = serializers.CharField(
+        required=False, help_text="An alias of CHANNELS; the default is a setting."
+    )
+    via = serializers.CharField(
+        required=False, help_text="Where it runs: `queue`, `thread` or another alias of TASKS."
+    )
+    due_at = serializers.DateTimeField(required=False, help_text="Not sent before this time.")
+    dedupe_key = serializers.CharField(
+        max_length=255,
+        required=False,
+        help_text="You have one notification for each key: asked again, you get the one that is there.",
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        fields["message"] = serializers.CharField(
+            trim_whitespace=False, max_length=notification_settings().max_message_length
+        )
+        return fields
 
 
 class AttemptSerializer(serializers.ModelSerializer):
     outcome = serializers.CharField(
         allow_null=True, help_text="sent, retry, failed or lost; null while it runs"
     )
+    finished_at = serializers.DateTimeField(allow_null=True)
 
     class Meta:
         model = Attempt
@@ -29,8 +81,10 @@ class AttemptSerializer(serializers.ModelSerializer):
         return {**super().to_representation(instance), "outcome": instance.outcome or None}
 
 
-class NotificationSerializer(serializers.ModelSerializer):
-    attempts = AttemptSerializer(source="history", many=True, read_only=True)
+class NotificationSummarySerializer(serializers.ModelSerializer):
+    """A notification as the list shows it."""
+
+    dedupe_key = serializers.CharField(allow_null=True)
 
     class Meta:
         model = Notification
@@ -46,6 +100,39 @@ class NotificationSerializer(serializers.ModelSerializer):
             "due_at",
             "next_attempt_at",
             "finished_at",
-            "attempts",
+            "dedupe_key",
+            "resend_of",
         ]
         read_only_fields = fields
+
+    def to_representation(self, instance: Notification) -> dict[str, Any]:
+        return {**super().to_representation(instance), "dedupe_key": instance.dedupe_key or None}
+
+
+class NotificationSerializer(NotificationSummarySerializer):
+    """A notification with its attempts."""
+
+    attempts = AttemptSerializer(source="history", many=True, read_only=True)
+
+    class Meta(NotificationSummarySerializer.Meta):
+        fields = [*NotificationSummarySerializer.Meta.fields, "attempts"]
+        read_only_fields = fields
+
+
+class ListQuerySerializer(StrictSerializer):
+    """The query of the list."""
+
+    status = serializers.MultipleChoiceField(
+        choices=Status.choices, required=False, help_text="May be given again."
+    )
+    channel = serializers.CharField(required=False)
+    via = serializers.CharField(required=False)
+    recipient = serializers.CharField(required=False, help_text="As it is stored: the whole address.")
+    created_after = serializers.DateTimeField(required=False)
+    created_before = serializers.DateTimeField(required=False)
+    cursor = serializers.CharField(required=False, help_text="From `next` of the page before.")
+    page_size = serializers.IntegerField(min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE)
+
+
+class BulkQuerySerializer(StrictSerializer):
+    atomic = serializers.BooleanField(default=False, help_text="All or nothing.")

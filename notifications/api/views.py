@@ -1,55 +1,205 @@
-"""What is behind each address."""
+"""What is behind each address. A view reads the request and asks the front desk; it decides nothing itself."""
 
+import math
 from typing import Any
+from uuid import UUID
 
-from django.conf import settings
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from rest_framework import generics
+from django.utils import timezone
+from django.utils.cache import get_conditional_response
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from .. import services
-from ..background import BackgroundTasks
-from ..models import Notification
-from .errors import PayloadTooLarge
-from .serializers import NotificationSerializer, SendSerializer
+from ..background import BackgroundTasks, pool
+from ..models import Notification, NotificationQuerySet
+from .door import Door
+from .idempotency import answered_once
+from .pagination import page
+from .permissions import owner, visible
+from .serializers import (
+    ListQuerySerializer,
+    NewNotificationSerializer,
+    NotificationSerializer,
+    NotificationSummarySerializer,
+    SendSerializer,
+)
+from .waiting import preferred_wait, wait_until_final
+
+LONGEST_RETRY_AFTER = 3600  # seconds
 
 
-class BoundedBody:
-    """Refuse a body over DATA_UPLOAD_MAX_MEMORY_SIZE before a byte of it is parsed: DRF's parsers do not."""
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if limit is not None and length.isdecimal() and int(length) > limit:
-            raise PayloadTooLarge(f"The request body is larger than {limit} bytes.")
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
-
-
-class SendNotification(BoundedBody, APIView):
+class SendNotification(Door):
     """Respond first, work after: accept the notification, answer, deliver in the background."""
 
+    rights = {"POST": "add_notification"}
     query_parameters = ["message", "via"]
 
-    def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> Response:
+    def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
+        body = _raw(request)
         data = request.query_params.dict() | _fields(request.data)
         serializer = SendSerializer(data=data)
         serializer.is_valid(raise_exception=True)
-        notification = services.accept(
-            recipient=email, enqueue=background_tasks.add_task, **serializer.validated_data
-        )
+
+        def answer() -> Response:
+            notification = services.accept(
+                recipient=email,
+                owner=owner(request),
+                enqueue=background_tasks.add_task,
+                **serializer.validated_data,
+            )
+            return Response(
+                {"message": "Notification sent in the background"},
+                headers={"Location": _address(notification)},
+            )
+
+        return answered_once(request, body, answer)
+
+
+class Notifications(Door):
+    """All that the caller may know of, newest first; or a new one."""
+
+    rights = {"GET": "view_notification", "POST": "add_notification"}
+
+    @property
+    def query_parameters(self) -> list[str]:  # type: ignore[override]
+        return list(ListQuerySerializer().fields) if self.request.method == "GET" else []
+
+    def get(self, request: Request) -> Response:
+        serializer = ListQuerySerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        query = serializer.validated_data
+        found = page(_filtered(visible(request), query), request, query)
         return Response(
-            {"message": "Notification sent in the background"},
-            headers={"Location": reverse("notification", args=[notification.pk])},
+            {"next": found.next, "results": NotificationSummarySerializer(found.rows, many=True).data}
         )
 
+    def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
+        body = _raw(request)
+        serializer = NewNotificationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        seconds = preferred_wait(request)
+        # The request's own tasks begin when it has been answered. Who waits for the end cannot wait for that.
+        tasks = BackgroundTasks() if seconds else background_tasks
+        notification: Notification | None = None
 
-class NotificationDetail(generics.RetrieveAPIView):
+        def answer() -> Response:
+            nonlocal notification
+            notification = services.accept(
+                owner=owner(request), enqueue=tasks.add_task, **serializer.validated_data
+            )
+            return _accepted(notification)
+
+        response = answered_once(request, body, answer)
+        if not seconds or notification is None or not isinstance(response, Response):
+            return response
+        tasks.hand_to(pool.submit)
+        if wait_until_final(notification.pk, seconds):
+            response = _document(notification.pk)
+            response["Location"] = _address(notification)
+        response["Preference-Applied"] = f"wait={seconds:g}"
+        return response
+
+
+class NotificationDetail(Door):
     """One notification: its status, its times and its attempts."""
 
-    queryset = Notification.objects.prefetch_related("attempts")
-    serializer_class = NotificationSerializer
+    rights = {"GET": "view_notification"}
+
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        notification = get_object_or_404(visible(request), pk=pk)
+        seconds = preferred_wait(request)
+        if seconds and not notification.is_final and wait_until_final(notification.pk, seconds):
+            notification.refresh_from_db()
+        etag = _etag(notification)
+        response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
+        if response is None:
+            response = Response(NotificationSerializer(notification).data)
+        response["ETag"] = etag
+        response["Cache-Control"] = "private, no-cache"
+        if not notification.is_final:
+            response["Retry-After"] = _retry_after(notification)
+        if seconds:
+            response["Preference-Applied"] = f"wait={seconds:g}"
+        return response
+
+
+class CancelNotification(Door):
+    """Cancel what no worker has claimed yet."""
+
+    rights = {"POST": "cancel_notification"}
+
+    def post(self, request: Request, pk: UUID) -> Response:
+        notification = get_object_or_404(visible(request), pk=pk)
+        services.cancel(notification)
+        return _document(notification.pk)
+
+
+class ResendNotification(Door):
+    """Send the same once more, as a new notification."""
+
+    rights = {"POST": "resend_notification"}
+
+    def post(self, request: Request, pk: UUID, background_tasks: BackgroundTasks) -> HttpResponseBase:
+        body = _raw(request)
+        notification = get_object_or_404(visible(request), pk=pk)
+
+        def answer() -> Response:
+            return _accepted(
+                services.resend(notification, owner=owner(request), enqueue=background_tasks.add_task)
+            )
+
+        return answered_once(request, body, answer)
+
+
+def _accepted(notification: Notification) -> Response:
+    """202; 200 for a duplicate, which is there already."""
+    return Response(
+        NotificationSerializer(notification).data,
+        status=200 if notification.is_duplicate else 202,
+        headers={"Location": _address(notification)},
+    )
+
+
+def _document(id: UUID) -> Response:
+    return Response(NotificationSerializer(Notification.objects.get(pk=id)).data)
+
+
+def _address(notification: Notification) -> str:
+    return reverse("notification", args=[notification.pk])
+
+
+def _etag(notification: Notification) -> str:
+    """Of what changes in the document. Weak: it says nothing of the bytes."""
+    changes = (notification.status, notification.attempt_count, notification.next_attempt_at)
+    return f'W/"{notification.pk.hex}-{"-".join(str(part).replace(" ", "T") for part in changes)}"'
+
+
+def _retry_after(notification: Notification) -> str:
+    """Whole seconds until it is worth asking again."""
+    due = notification.next_attempt_at if notification.status == "queued" else None
+    seconds = (due - timezone.now()).total_seconds() if due else 1
+    return str(min(max(1, math.ceil(seconds)), LONGEST_RETRY_AFTER))
+
+
+def _filtered(rows: NotificationQuerySet, query: dict[str, Any]) -> NotificationQuerySet:
+    if query.get("status"):
+        rows = rows.filter(status__in=query["status"])
+    if "created_after" in query:
+        rows = rows.filter(created_at__gte=query["created_after"])
+    if "created_before" in query:
+        rows = rows.filter(created_at__lt=query["created_before"])
+    return rows.filter(**{name: query[name] for name in ("channel", "via", "recipient") if name in query})
+
+
+def _raw(request: Request) -> bytes:
+    """The body as it came, while it has not been parsed. Only a key needs it."""
+    if "HTTP_IDEMPOTENCY_KEY" not in request.META:
+        return b""
+    body: bytes = request._request.body  # noqa: SLF001 (DRF's documented name)
+    return body
 
 
 def _fields(body: Any) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from django.contrib.auth.models import AbstractBaseUser, Permission
 from django.db import models
 from django.db.models import OuterRef, Q, StringAgg, Subquery, Value
 from django.db.models.functions import Now
+from django.utils.functional import cached_property
+
+_OURS = Q(content_type__app_label="notifications")
 
 PREFIX = "rfwa_"  # so that scanners of repositories and logs can find one that leaked
 
@@ -66,12 +69,21 @@ class Token(models.Model):
 
     objects = TokenQuerySet.as_manager()
 
+    # Filled by `with_rights`.
+    own_codenames: str | None
+    group_codenames: str | None
+
     def __str__(self) -> str:
         return f"{self.hint}…"
 
+    @cached_property
+    def rights(self) -> frozenset[str]:
+        """Codenames of this app's permissions that the user has. Of a token that came `with_rights`."""
+        return frozenset(f"{self.own_codenames or ''},{self.group_codenames or ''}".split(","))
+
 
 def _codenames(permissions: models.QuerySet[Permission]) -> Subquery:
-    found = permissions.filter(content_type__app_label="notifications").order_by()
+    found = permissions.filter(_OURS).order_by()
     return Subquery(
         found.values("content_type__app_label")
         .annotate(codenames=StringAgg("codename", delimiter=Value(",")))

@@ -1,0 +1,50 @@
+"""What every view of the API begins with: size, address, caller, right, rate. Only then is a byte parsed."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from .errors import LengthRequired, PayloadTooLarge
+from .throttling import CallerThrottle, refused_from
+
+
+class Door(APIView):
+    """Closed, unless the caller is known and has the permission that `rights` names for the method."""
+
+    rights: ClassVar[dict[str, str]] = {}
+    # Names of parameters in the query: a field error about one of these is not about the body.
+    query_parameters: ClassVar[list[str]] = []
+    throttle_classes = [CallerThrottle]
+
+    @property
+    def max_bytes(self) -> int | None:
+        return settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        self._measure(request)
+        refused = refused_from(request)
+        if refused.is_spent():
+            raise Throttled(refused.wait(), "Too many requests from this address were not let in.")
+        try:
+            super().initial(request, *args, **kwargs)
+        except (NotAuthenticated, AuthenticationFailed):
+            refused.add()
+            raise
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
+
+    def _measure(self, request: Request) -> None:
+        """Refuse a body that is too large before a byte of it is read: DRF's parsers read all there is."""
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdecimal() or ("HTTP_TRANSFER_ENCODING" in request.META and length == "0"):
+            # Django would take a chunked body for an empty one.
+            raise LengthRequired
+        if self.max_bytes is not None and int(length) > self.max_bytes:
+            raise PayloadTooLarge(f"The request body is larger than {self.max_bytes} bytes.")

@@ -1,0 +1,78 @@
+"""How often. A known caller is counted as such; whoever is not let in is counted by address.
+
+Counters live in Django's cache, in windows of the clock. With the default cache each process counts for itself,
+so N web processes let N times as many through; a shared CACHES makes the number exact. What must be exact
+without one, the limits of a recipient, is counted in the database (`limits.py`).
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from ..conf import notification_settings
+
+SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 24 * 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    requests: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Rate":
+        """ "100/minute". Raises ImproperlyConfigured for anything else."""
+        requests, _, unit = text.partition("/")
+        if not requests.isdecimal() or unit not in SECONDS:
+            raise ImproperlyConfigured(f"{text!r} is no rate. Write it as in 100/minute, or leave it empty.")
+        return cls(int(requests), SECONDS[unit])
+
+
+class Counter:
+    """What one caller has used of a rate in this window."""
+
+    def __init__(self, scope: str, ident: str) -> None:
+        text = notification_settings().rates.get(scope)
+        self.rate = Rate.parse(text) if text else None
+        if self.rate:
+            window, self.elapsed = divmod(time.time(), self.rate.seconds)
+            self.key = f"notifications.rate:{scope}:{ident}:{int(window)}"
+
+    def add(self) -> int:
+        """Count one request. Returns how many there were in this window."""
+        if self.rate is None:
+            return 0
+        if cache.add(self.key, 1, self.rate.seconds):
+            return 1
+        try:
+            return cache.incr(self.key)
+        except ValueError:  # the window ended between the two calls
+            return 1
+
+    def is_spent(self) -> bool:
+        return self.rate is not None and cache.get(self.key, 0) >= self.rate.requests
+
+    def wait(self) -> float:
+        """Seconds until the next window."""
+        return 0 if self.rate is None else self.rate.seconds - self.elapsed
+
+
+class CallerThrottle(BaseThrottle):
+    """The rate "caller": all requests of one user, whatever its tokens and addresses."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        self.counter = Counter("caller", str(request.user.pk or self.get_ident(request)))
+        return self.counter.rate is None or self.counter.add() <= self.counter.rate.requests
+
+    def wait(self) -> float:
+        return self.counter.wait()
+
+
+def refused_from(request: Request) -> Counter:
+    """The rate "address": requests from there that were not let in."""
+    return Counter("address", BaseThrottle().get_ident(request))

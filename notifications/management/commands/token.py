@@ -1,0 +1,60 @@
+"""`manage.py token NAME --can send,read`: a key to the API for a service, shown once."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils import timezone
+
+from notifications.models import Token
+
+RIGHTS = {
+    "send": ["add_notification"],
+    "read": ["view_notification"],
+    "cancel": ["cancel_notification"],
+    "resend": ["resend_notification"],
+    "read-all": ["view_notification", "view_all_notifications"],
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes a token for the user NAME (made if there is none) and prints it, once: only its hash is kept. "
+        "Its rights are the user's permissions; the admin shows and changes them."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="the user's name, such as the service that will use the token")
+        parser.add_argument(
+            "--can", default="", metavar="RIGHTS", help=f"give the user these rights: {', '.join(RIGHTS)}"
+        )
+        parser.add_argument("--days", type=int, help="days until it expires; never, if left out")
+        parser.add_argument("--revoke", action="store_true", help="close the door for all tokens of NAME")
+
+    def handle(self, *, name: str, can: str, days: int | None, revoke: bool, **options: Any) -> None:
+        users = get_user_model()._default_manager  # noqa: SLF001 (Django's documented name)
+        user = users.filter(username=name).first()
+        if revoke:
+            if user is None:
+                raise CommandError(f"There is no user {name!r}.")
+            self.stdout.write(f"{Token.objects.filter(user=user).revoke()} token(s) of {name} revoked.")
+            return
+        rights = [right.strip() for right in can.split(",") if right.strip()]
+        if unknown := [right for right in rights if right not in RIGHTS]:
+            raise CommandError(f"Unknown right: {', '.join(unknown)}. Choose of: {', '.join(RIGHTS)}.")
+        if user is None and not rights:
+            raise CommandError(f"{name!r} will be a new user: say what it --can do.")
+        with transaction.atomic():
+            if user is None:
+                user = users.create_user(username=name)  # no password: it comes with tokens only
+            codenames = {codename for right in rights for codename in RIGHTS[right]}
+            user.user_permissions.add(
+                *Permission.objects.filter(content_type__app_label="notifications", codename__in=codenames)
+            )
+            expires_at = None if days is None else timezone.now() + timedelta(days=days)
+            _, secret = Token.objects.issue(user, expires_at=expires_at)
+        self.stderr.write("Keep it now, it is not shown again. Send it as  Authorization: Bearer …")
+        self.stdout.write(secret)
