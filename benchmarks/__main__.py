@@ -34,7 +34,8 @@ def main() -> None:
 
 
 def _measured(options: argparse.Namespace) -> report.Record:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     adopt_orphans()
     scale = QUICK if options.quick else FULL
     systems = [system for system in SYSTEMS.values() if _chosen(system, options)]

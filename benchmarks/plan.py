@@ -57,7 +57,7 @@ def run(
                     w
                     for w in group
                     if w.name in system.workloads
-                    and (w.repeated or not repetition)
+                    and repetition < min(w.at_most, scale.repetitions if system.quick else 2)
                     and system.name not in results.absent.get(w.name, {})
                 ]
                 if todo:

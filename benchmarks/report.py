@@ -77,7 +77,7 @@ def markdown(record: Record) -> str:
 def _head(record: Record) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     repeated = (
-        f"Medians of {record.repetitions} interleaved repetitions, smallest and largest in brackets."
+        f"Medians of up to {record.repetitions} interleaved repetitions, smallest and largest in brackets."
         if record.repetitions > 1
         else "One short repetition: good for a look, not for the record."
     )

@@ -34,7 +34,7 @@ class System:
     delivers = True  # False for a floor that does no work
     is_product = False
     is_floor = False  # not a system anybody would run: a limit to compare with
-    quick = False  # part of the quick round
+    quick = False  # part of the quick round; the others are repeated once less in the full one
 
     # --- the store ---------------------------------------------------------------------------------------
 

@@ -33,9 +33,9 @@ class DjangoQ2(System):
         self.django_settings = {"BENCH_APPS": ["django_q"], "Q_CLUSTER": cluster}
         self.drain_size = 4000 if tuned else 1000
         self.workloads = ANY
-        if tuned:
+        if tuned and database == "sqlite":
             self.workloads |= {"slow"}
-        if database == "postgresql":
+        if tuned and database == "postgresql":
             self.workloads |= {"clusters"}
         self.quick = database == "sqlite"
 

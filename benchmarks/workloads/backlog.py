@@ -17,7 +17,7 @@ class Backlog(Workload):
     name = "backlog"
     title = "Cost against the size of the backlog (1 = the cost at 1000)"
     fresh = True
-    repeated = False
+    at_most = 1
     columns = {
         "post": "a POST",
         "pickup": "a pickup, p50",

@@ -25,8 +25,8 @@ class Scale:
     slow_seconds: float
 
 
-FULL = Scale(3, 5.0, 15.0, 1.0, 60_000, (1_000, 100_000, 1_000_000), 8.0)
-QUICK = Scale(1, 2.0, 3.0, 0.4, 20_000, (1_000, 50_000), 4.0)
+FULL = Scale(3, 4.0, 8.0, 1.0, 60_000, (1_000, 1_000_000), 6.0)
+QUICK = Scale(1, 1.5, 2.5, 0.3, 20_000, (1_000, 50_000), 3.0)
 
 
 class NotThere(Exception):
@@ -39,7 +39,7 @@ class Workload:
     name: str
     title: str
     fresh = False
-    repeated = True  # False: once, whatever the scale says (it takes minutes, and compares with itself)
+    at_most = 3  # repetitions; fewer for what takes long and compares with itself
     columns: ClassVar[dict[str, str]]  # figure → heading
 
     def measure(self, stage: Stage, scale: Scale) -> Figures:

@@ -11,6 +11,7 @@ class Bulk(Workload):
     name = "bulk"
     title = "Bulk POST, 1000 a request"
     fresh = True
+    at_most = 2
     columns = {"accepted_per_second": "accepted/s", "reply_p50": "p50 ms a request"}
 
     def measure(self, stage: Stage, scale: Scale) -> Figures:

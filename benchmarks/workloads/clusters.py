@@ -8,6 +8,7 @@ class Clusters(Workload):
     name = "clusters"
     title = "Four clusters on one PostgreSQL against one"
     fresh = True
+    at_most = 2
     columns = {"one": "1 cluster, jobs/s", "four": "4 clusters, jobs/s", "ratio": "ratio"}
 
     def measure(self, stage: Stage, scale: Scale) -> Figures:

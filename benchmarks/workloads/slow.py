@@ -12,6 +12,7 @@ class Slow(Workload):
     name = "slow"
     title = "Slow channel (0.5 s a send), a quick one beside it"
     fresh = True
+    at_most = 1
     columns = {
         "slow_per_second": "slow sends/s",
         "pickup_p50": "quick: reply → line, p50 ms",
