@@ -18,6 +18,8 @@ class NotificationSettings:
     via: str  # where work runs unless the caller says so
     channel: str  # alias in CHANNELS
     lease: timedelta  # how long a claim holds; past it, the worker counts as dead
+    max_send: timedelta  # how long a send may take: its lease is not renewed for longer
+    concurrent_sends: int  # threads of one process for channels that wait on the network
     max_message_length: int  # characters
     recipient_limits: Mapping[str, int]  # "hour", "day": how many notifications one recipient gets at most
     bulk_max_items: int  # in one request
@@ -31,6 +33,8 @@ def notification_settings() -> NotificationSettings:
         via=settings.NOTIFICATIONS_VIA,
         channel=getattr(settings, "NOTIFICATIONS_CHANNEL", "log"),
         lease=getattr(settings, "NOTIFICATIONS_LEASE", timedelta(seconds=30)),
+        max_send=getattr(settings, "NOTIFICATIONS_MAX_SEND", timedelta(minutes=10)),
+        concurrent_sends=getattr(settings, "NOTIFICATIONS_CONCURRENT_SENDS", 32),
         max_message_length=getattr(settings, "NOTIFICATIONS_MAX_MESSAGE_LENGTH", 10_000),
         recipient_limits=getattr(settings, "NOTIFICATIONS_RECIPIENT_LIMITS", {}),
         bulk_max_items=getattr(settings, "NOTIFICATIONS_BULK_MAX_ITEMS", 10_000),

@@ -7,11 +7,13 @@ so a notification that kills its worker each time ends as failed instead of goin
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from time import monotonic
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -22,6 +24,7 @@ from .conf import notification_settings
 from .lease import held
 from .models import Outcome, Status, database
 from .retry import RetryPolicy
+from .senders import senders
 from .signals import recorded
 from .statements import Claim, Record
 
@@ -32,8 +35,17 @@ MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
 # Not permanent: in a rolling deploy another worker may know the channel already.
 UNKNOWN_CHANNEL = SendResult(sent=False, error="This version of the service does not know the channel.")
 
-# Given (id, due time) pairs, enqueue each again and say the id of its task. Called in the record's transaction.
-Reschedule = Callable[[Sequence[tuple[str, datetime]]], Sequence[str]]
+
+class Due(NamedTuple):
+    """A notification that is to be delivered at a time, and the channel it takes."""
+
+    id: str
+    channel: str
+    at: datetime
+
+
+# Enqueue each again and say the ids of the tasks. Called in the record's transaction.
+Reschedule = Callable[[Sequence[Due]], Sequence[str]]
 
 
 def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
@@ -44,7 +56,31 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     """
     using = database()
     lease = notification_settings().lease
-    claims = statements.claim(list(ids), lease, using)
+    _send_and_settle(statements.claim(list(ids), lease, using), reschedule, lease, using)
+
+
+def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
+    """The same for channels that wait on the network: each is sent, and recorded, on a thread of its own.
+
+    Returns when the last one has begun, so that one that is stuck does not hold up what comes behind. Only as
+    many are claimed as can begin at once. Those that are under way when the process dies have a lease that
+    passes, like any other.
+    """
+    using = database()
+    lease = notification_settings().lease
+    waiting = deque(ids)
+    while waiting:
+        reserved = senders().reserve(len(waiting))
+        claims: list[Claim] = []
+        try:
+            claims = statements.claim([waiting.popleft() for _ in range(reserved)], lease, using)
+        finally:
+            senders().release(reserved - len(claims))
+        for claim in claims:
+            senders().run(_send_and_settle, [claim], reschedule, lease, using)
+
+
+def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:
     clock = monotonic()
     with held(claims, lease, using):  # all of them: the last channel's wait while the first one sends
         for alias, batch in _by_channel(claims):
@@ -70,9 +106,9 @@ def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> Non
     if not records:
         return
     with transaction.atomic(using=using):
-        again = [(record.id, record.next_attempt_at) for record in records if record.next_attempt_at]
+        again = [Due(r.id, r.channel, r.next_attempt_at) for r in records if r.next_attempt_at]
         if again:
-            task_ids = dict(zip((id for id, _ in again), reschedule(again), strict=True))
+            task_ids = dict(zip((due.id for due in again), reschedule(again), strict=True))
             records = [replace(record, task_id=task_ids.get(record.id, "")) for record in records]
         done = statements.record(records, using)
     fenced = [record.id for record in records if record.id not in done]
@@ -126,6 +162,7 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime
         outcome, status = (Outcome.FAILED, Status.FAILED) if delay is None else (Outcome.RETRY, Status.QUEUED)
     return Record(
         id=claim.id,
+        channel=claim.channel,
         attempt=claim.attempt,
         started_at=claim.claimed_at,
         finished_at=now,

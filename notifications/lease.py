@@ -16,6 +16,7 @@ from time import monotonic
 from django.db import DatabaseError, connections
 
 from . import statements
+from .conf import notification_settings
 
 logger = logging.getLogger("notifications.lease")
 
@@ -30,8 +31,10 @@ class Holding:
     lease: timedelta
     using: str
     renew_at: float = field(init=False)
+    gives_up_at: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.gives_up_at = monotonic() + notification_settings().max_send.total_seconds()
         self.postpone()
 
     def postpone(self) -> None:
@@ -90,6 +93,10 @@ class Keeper:
         return min((max(holding.renew_at - now, 0) for holding in self.holdings), default=IDLE_SECONDS)
 
     def renew(self, holding: Holding) -> None:
+        if monotonic() > holding.gives_up_at:
+            self.remove(holding)
+            logger.error("lease=given-up count=%d: the channel takes too long", len(holding.claims))
+            return
         holding.postpone()
         try:
             held = statements.renew(holding.claims, holding.lease, holding.using)

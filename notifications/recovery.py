@@ -20,7 +20,7 @@ from django.tasks import default_task_backend
 
 from .channels import channels
 from .conf import notification_settings
-from .delivery import Reschedule, settle
+from .delivery import Due, Reschedule, settle
 from .models import Notification, Outcome, Status, database
 from .retry import RetryPolicy
 from .signals import recovered
@@ -62,7 +62,7 @@ def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_r
             settle(records, deliver_alone_later, using)
             _sort(records, found)
     for page in _stranded():
-        found.stranded.extend(id for id, _ in page)
+        found.stranded.extend(due.id for due in page)
         if not dry_run:
             _enqueue_again(page, deliver_later, using)
     if found and not dry_run:
@@ -94,6 +94,7 @@ def _lost(row: Notification, now: datetime) -> Record:
     delay = policy.delay(row.attempt_count, age=now - row.due_at)
     return Record(
         id=str(row.pk),
+        channel=row.channel,
         attempt=row.attempt_count,
         started_at=row.claimed_at,
         finished_at=now,
@@ -109,7 +110,7 @@ def _sort(records: Sequence[Record], found: Recovered) -> None:
         (found.lost if record.next_attempt_at else found.given_up).append(record.id)
 
 
-def _stranded() -> Iterator[list[tuple[str, datetime]]]:
+def _stranded() -> Iterator[list[Due]]:
     """Pages of queued notifications whose turn has passed and whose queue entry is gone.
 
     Note [Whose turn has passed]: workers take the oldest entry first, so only a row that is older than the
@@ -125,7 +126,9 @@ def _stranded() -> Iterator[list[tuple[str, datetime]]]:
     missing = getattr(default_task_backend, "missing", set)
     after: tuple[datetime | None, UUID] | None = None
     while True:
-        page = rows.order_by("next_attempt_at", "id").values_list("next_attempt_at", "id", "task_id")
+        page = rows.order_by("next_attempt_at", "id").values_list(
+            "next_attempt_at", "id", "task_id", "channel"
+        )
         if after is not None:
             page = page.filter(next_attempt_at__gte=after[0]).exclude(
                 next_attempt_at=after[0], id__lte=after[1]
@@ -133,23 +136,23 @@ def _stranded() -> Iterator[list[tuple[str, datetime]]]:
         found = list(page[:PAGE])
         if not found:
             return
-        gone = missing([task_id for _, _, task_id in found])
-        yield [(str(id), due) for due, id, task_id in found if due is not None and task_id in gone]
+        gone = missing([task_id for _, _, task_id, _ in found])
+        yield [Due(str(id), channel, at) for at, id, task_id, channel in found if at and task_id in gone]
         after = found[-1][0], found[-1][1]
 
 
-def _enqueue_again(page: Sequence[tuple[str, datetime]], deliver_later: Reschedule, using: str) -> None:
+def _enqueue_again(page: Sequence[Due], deliver_later: Reschedule, using: str) -> None:
     if not page:
         return
     with transaction.atomic(using=using):
         rows = {
             str(row.pk): row
             for row in Notification.objects.using(using)
-            .filter(pk__in=[id for id, _ in page], status=Status.QUEUED)
+            .filter(pk__in=[due.id for due in page], status=Status.QUEUED)
             .select_for_update()
             .order_by("pk")
         }
-        again = [(id, due) for id, due in page if id in rows]
-        for (id, _), task_id in zip(again, deliver_later(again), strict=True):
-            rows[id].task_id = task_id
+        again = [due for due in page if due.id in rows]
+        for due, task_id in zip(again, deliver_later(again), strict=True):
+            rows[due.id].task_id = task_id
         Notification.objects.using(using).bulk_update(rows.values(), ["task_id"])

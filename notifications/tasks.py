@@ -1,13 +1,14 @@
 """The corridor: functions that can be enqueued. Django's TASKS setting decides where they run."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
-from django.tasks import task
+from django.tasks import Task, task
 
 from . import delivery
 from .backends.enqueueing import enqueue_many
 from .backends.mergeable import mergeable
+from .channels import channels
+from .delivery import Due
 
 
 @task
@@ -18,15 +19,27 @@ def deliver(notification_ids: list[str]) -> None:
 
 
 @task
+@mergeable
+def deliver_slowly(notification_ids: list[str]) -> None:
+    """The same for channels that wait on the network: a lane of its own, and a thread for each."""
+    delivery.deliver_concurrently(notification_ids, reschedule=deliver_later)
+
+
+@task
 def deliver_alone(notification_ids: list[str]) -> None:
     """The same, never merged with others: one of these may have killed the worker that sent it."""
     delivery.deliver(notification_ids, reschedule=deliver_alone_later)
 
 
-def deliver_later(notifications: Sequence[tuple[str, datetime]]) -> list[str]:
+def lane(channel: str) -> Task:
+    """The task that delivers what takes this channel, by its alias."""
+    return deliver_slowly if channel in channels and channels[channel].concurrent else deliver
+
+
+def deliver_later(notifications: Sequence[Due]) -> list[str]:
     """Enqueue each for its time, in the caller's transaction. Returns the ids of the tasks."""
-    return enqueue_many((deliver.using(run_after=due), [[id]]) for id, due in notifications)
+    return enqueue_many((lane(due.channel).using(run_after=due.at), [[due.id]]) for due in notifications)
 
 
-def deliver_alone_later(notifications: Sequence[tuple[str, datetime]]) -> list[str]:
-    return enqueue_many((deliver_alone.using(run_after=due), [[id]]) for id, due in notifications)
+def deliver_alone_later(notifications: Sequence[Due]) -> list[str]:
+    return enqueue_many((deliver_alone.using(run_after=due.at), [[due.id]]) for due in notifications)

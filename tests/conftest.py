@@ -20,6 +20,7 @@ def log_file(settings: Any, tmp_path: Path) -> Path:
     settings.CHANNELS = {
         "log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS": {"path": path}},
         "recording": {"BACKEND": "tests.recording_channel.RecordingChannel"},
+        "waiting": {"BACKEND": "tests.recording_channel.WaitingChannel"},
     }
     return path
 

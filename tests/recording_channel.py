@@ -29,3 +29,9 @@ class RecordingChannel(BaseChannel):
     def send_one(self, message: Message) -> None:
         if behaviour := behaviours.get(message.recipient):
             behaviour(message)
+
+
+class WaitingChannel(RecordingChannel):
+    """The same, for sends that wait on the network."""
+
+    concurrent = True

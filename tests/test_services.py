@@ -86,7 +86,7 @@ def test_cancel_wins_or_loses_never_both(accepted: Accept) -> None:
     [
         ("recipient", "nobody", "@"),
         ("via", "pigeon", "Choose one of: queue, thread"),
-        ("channel", "smoke", "Choose one of: log, recording"),
+        ("channel", "smoke", "Choose one of: log, recording, waiting"),
         ("message", "x" * 10_001, "at most 10000"),
         ("message", "null\0", "Null"),
         ("subject", "two\nlines", "one line"),

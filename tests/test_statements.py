@@ -27,6 +27,7 @@ def settled(row: Notification, **changes: Any) -> Record:
     now = timezone.now()
     values: dict[str, Any] = {
         "id": str(row.pk),
+        "channel": row.channel,
         "attempt": 1,
         "started_at": now - timedelta(seconds=1),
         "finished_at": now,

@@ -48,6 +48,10 @@ SENT = SendResult(sent=True)
 class BaseChannel:
     """Subclasses implement `send_one`, or `send` if many messages at once are cheaper than one by one."""
 
+    # Sending waits on the network: each message is sent on a thread of its own, and no quick channel waits for it.
+    # False: a batch is one call of `send`.
+    concurrent = False
+
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         self.alias = alias
         self.options: dict[str, Any] = params.get("OPTIONS", {})

@@ -5,7 +5,6 @@ overlapping batches (entries may be doubled) then wait for each other; in any ot
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +31,17 @@ RENEW = f"""
     )
 """  # noqa: S608
 
+COLUMNS = [
+    "id",
+    "attempt",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "status",
+    "error",
+    "next_attempt_at",
+    "task_id",
+]
 RECORD = f"""
     WITH done AS (
         SELECT * FROM unnest(
@@ -67,6 +77,6 @@ def renew(cursor: Any, claims: Sequence[tuple[str, int]], lease: timedelta) -> N
 
 
 def record(cursor: Any, records: Sequence[Record]) -> set[str]:
-    columns = [[getattr(record, field.name) for record in records] for field in fields(Record)]
+    columns = [[getattr(record, name) for record in records] for name in COLUMNS]
     cursor.execute(RECORD, columns)
     return {id for (id,) in cursor.fetchall()}

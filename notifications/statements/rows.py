@@ -27,6 +27,7 @@ class Record:
     """What an attempt came to, and where its notification goes from here."""
 
     id: str
+    channel: str
     attempt: int
     started_at: datetime
     finished_at: datetime
