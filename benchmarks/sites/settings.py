@@ -25,7 +25,12 @@ ROOT_URLCONF = "benchmarks.sites.urls"
 STATIC_URL = "static/"
 USE_TZ = True
 USE_I18N = product.USE_I18N
-LOGGING = product.LOGGING
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"], "level": product.LOG_LEVEL},
+}
 SECURE_PROXY_SSL_HEADER = product.SECURE_PROXY_SSL_HEADER
 SECURE_SSL_REDIRECT = product.SECURE_SSL_REDIRECT
 
