@@ -37,16 +37,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def private_database(folder: Path) -> Iterator[str]:
-    """The URL of an empty database of the kind DATABASE_URL names. Gone when the block ends."""
-    if DATABASE_URL.startswith("sqlite"):
+def private_database(folder: Path, url: str = DATABASE_URL) -> Iterator[str]:
+    """The URL of an empty database of the kind, and on the server, that `url` names. Gone when the block ends."""
+    if url.startswith("sqlite"):
         yield f"sqlite:///{folder / 'db.sqlite3'}"
         return
     name = f"notifications_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(DATABASE_URL, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
         try:
-            yield urlunsplit(urlsplit(DATABASE_URL)._replace(path=f"/{name}"))
+            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

@@ -1,0 +1,119 @@
+"""Who asks for notifications while the service dies: HTTP clients, an application's own code, a shell."""
+
+import os
+import random
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import httpx
+from django.db import Error, connections
+from django.utils import timezone
+
+from notifications import services
+from notifications.exceptions import InvalidStatus
+from notifications.models import Notification
+from tests.processes import manage
+
+KINDS = {"plain": 12, "flaky": 2, "slow": 2}  # and their weights
+PAUSE = 0.03  # seconds between two requests of one client
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a client was told yes to."""
+
+    id: str
+    text: str
+    kind: str
+    via: str
+    source: str
+    at: datetime
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What all clients saw. `asked` holds every text, also of requests whose answer never came."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    cancelled: set[str] = field(default_factory=set)  # ids for which `cancel` said yes
+    asked: set[str] = field(default_factory=set)
+    refused: list[str] = field(default_factory=list)  # why: a status, or the class of an error
+    numbers: "count[int]" = field(default_factory=count)
+
+    def text(self, kind: str) -> str:
+        text = f"{kind} {next(self.numbers)}"
+        self.asked.add(text)
+        return text
+
+    def accept(self, id: str, text: str, via: str, source: str) -> None:
+        self.accepted.append(Accepted(id, text, text.split()[0], via, source, datetime.now(UTC)))
+
+
+def http_client(url: str, ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
+    """POST after POST, thread and queue by turns. It takes no answer for no answer, as a client must."""
+    with httpx.Client(base_url=url, timeout=30) as client:
+        while not stopping.wait(PAUSE * rng.uniform(0, 2)):
+            via = rng.choice(["thread", "queue"])
+            text = ledger.text(rng.choices(list(KINDS), list(KINDS.values()))[0])
+            try:
+                response = client.post(
+                    "/send-notification/you@example.com", params={"via": via}, json={"message": text}
+                )
+            except httpx.TransportError as error:
+                ledger.refused.append(type(error).__name__)
+                stopping.wait(0.1)
+                continue
+            if response.is_success:
+                ledger.accept(response.headers["Location"].rstrip("/").rsplit("/", 1)[-1], text, via, "http")
+            else:
+                ledger.refused.append(str(response.status_code))
+
+
+def application(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
+    """Code that calls `services`: scheduled ones, ones that are cancelled at once or later, now and then poison."""
+    waiting: list[Notification] = []
+    while not stopping.wait(rng.uniform(0.05, 0.3)):
+        kind = rng.choice(["scheduled", "scheduled", "cancel-now", "cancel-later", "poison"])
+        if kind == "poison" and rng.random() < 0.7:
+            kind = "plain"
+        due_in = {"scheduled": rng.uniform(0.2, 5), "cancel-later": rng.uniform(0.5, 3)}.get(kind)
+        try:
+            notification = services.accept(
+                recipient="you@example.com",
+                message=ledger.text(kind),
+                via="queue",
+                channel="poison" if kind == "poison" else "chaos",
+                due_at=None if due_in is None else timezone.now() + timedelta(seconds=due_in),
+            )
+            ledger.accept(str(notification.pk), notification.message, "queue", "application")
+            if kind == "cancel-now":
+                _cancel(notification, ledger)
+            elif kind == "cancel-later":
+                waiting.append(notification)
+            if waiting and rng.random() < 0.3:
+                _cancel(waiting.pop(0), ledger)
+        except Error as error:
+            ledger.refused.append(type(error).__name__)
+            connections.close_all()
+    connections.close_all()
+
+
+def _cancel(notification: Notification, ledger: Ledger) -> None:
+    try:
+        services.cancel(notification)
+    except InvalidStatus:
+        return  # a worker was faster
+    ledger.cancelled.add(str(notification.pk))
+
+
+def shell(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
+    """An operator who calls `manage.py notify`."""
+    while not stopping.wait(rng.uniform(4, 8)):
+        text = ledger.text("plain")
+        done = manage("notify", "you@example.com", text, "--via", "queue", env=dict(os.environ))
+        if done.returncode == 0:
+            ledger.accept(done.stdout.split()[0], text, "queue", "shell")
+        else:
+            ledger.refused.append(f"exit {done.returncode}")
