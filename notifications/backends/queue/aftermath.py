@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from . import package, results
+from . import package, results, signing
 from .broker import OrmBroker
-from .execution import row
+from .execution import encode, row
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +38,13 @@ def settle_crashed(broker: OrmBroker, pks: list[int], reason: str) -> None:
             error = results.write_error(
                 "builtins.TimeoutError" if ended else "builtins.SystemError", what, what
             )
-            content.update(result=error, success=False, started=now, stopped=now, cluster=broker.list_key)
-            broker.table.finish([pk], [row(content, package.path_of(content["func"]))])
+            content.update(success=False, started=now, stopped=now, cluster=broker.list_key)
+            broker.table.finish([pk], [row(content, package.path_of(content["func"]), encode(error))])
             logger.error("task=%s id=%s outcome=failed reason=%r", content.get("name"), content["id"], what)
         else:
             content["crashes"] = crashes
             again = (now + AGAIN_AFTER * crashes).replace(microsecond=1)
-            broker.table.rewrite(pk, package.sign(content), again)
+            broker.table.rewrite(pk, signing.dumps(content), again)
             logger.warning(
                 "task=%s id=%s outcome=again crashes=%d", content.get("name"), content["id"], crashes
             )

@@ -19,7 +19,8 @@ from .sentinel import Sentinel
 logger = logging.getLogger(__name__)
 
 GRACE = 25.0  # seconds; below the 30 that Kubernetes and the 90 that systemd give
-FASTEST_DEATH = 5.0  # seconds a sentinel should live at least
+SHORT_LIFE = 5.0  # seconds; a sentinel that dies sooner could not start
+ATTEMPTS = 5  # to start one
 
 
 class Cluster(upstream.Cluster):  # type: ignore[misc]
@@ -70,8 +71,12 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
         return int(self.pid)
 
     def run(self) -> int:
-        """Run until SIGTERM or SIGINT, or with `run_once` until the queue is empty. Gives the exit status."""
-        while True:
+        """Run until SIGTERM or SIGINT, or with `run_once` until the queue is empty. Gives the exit status.
+
+        1 where the sentinel dies at each start: then whoever watches this process should know.
+        """
+        failures = 0
+        while failures < ATTEMPTS:
             born = time.monotonic()
             self.start()
             while self.sentinel.exitcode is None and not self.stopping:
@@ -82,8 +87,10 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
             if self.sentinel.exitcode == 0:
                 return 0
             logger.error("sentinel=%d death=sudden exit=%s", self.sentinel.pid, self.sentinel.exitcode)
-            while not self.stopping and time.monotonic() < born + FASTEST_DEATH / 5:
+            failures = failures + 1 if time.monotonic() < born + SHORT_LIFE else 0
+            while not self.stopping and time.monotonic() < born + 0.2 * failures:
                 time.sleep(0.05)
+        return 1
 
     def stop(self) -> bool:
         """End within the grace time. What is killed at its end goes back to the queue."""

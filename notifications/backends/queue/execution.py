@@ -32,7 +32,7 @@ task_logger = logging.getLogger("django.tasks")
 
 ACKNOWLEDGE_AFTER = 0.02  # seconds a finished task may wait for others to be acknowledged with it
 # django-q2's own ways to go on after a task; its own code does them.
-CONTINUED = ("hook", "chain", "cached", "iter_count")
+CONTINUED = frozenset({"hook", "chain", "cached", "iter_count"})
 
 
 @dataclass(slots=True)
@@ -161,18 +161,23 @@ class Execution:
             self._settle(call, success=True, value=value)
 
     def _settle(self, call: Call, *, success: bool, value: Any) -> None:
-        stopped = timezone.now()
-        for pk, content in zip(call.pks, call.packages, strict=True):
-            content.update(result=value, success=success, stopped=stopped, cluster=self.broker.list_key)
-            content["started"] = call.started
-            if any(content.get(option) for option in CONTINUED):
+        stopped, encoded = timezone.now(), encode(value)
+        signals = [signal for signal in (post_execute_in_worker, post_execute) if signal.receivers]
+        for content in call.packages:
+            content.update(
+                result=value,
+                success=success,
+                started=call.started,
+                stopped=stopped,
+                cluster=self.broker.list_key,
+            )
+            if not CONTINUED.isdisjoint(content) and any(content.get(option) for option in CONTINUED):
                 self._save_as_django_q_does(content)
             elif not success or content.get("save", Conf.SAVE_LIMIT >= 0):
-                self._rows.append(row(content, call.target.path))
-            self._pks.append(pk)
-            for signal in (post_execute_in_worker, post_execute):
-                if signal.receivers:
-                    signal.send(sender="django_q", func=call.target.call, task=content)
+                self._rows.append(row(content, call.target.path, encoded))
+            for signal in signals:
+                signal.send(sender="django_q", func=call.target.call, task=content)
+        self._pks += call.pks
         self._tell_end(call, success=success, value=value, stopped=stopped)
 
     def _save_as_django_q_does(self, content: Package) -> None:
@@ -223,17 +228,17 @@ class Execution:
             task_finished.send(_sender(), task_result=result)
 
 
-def row(content: Package, path: str) -> tuple[Any, ...]:
-    """django-q2's row of a finished task, in the order of `sql.TASK_COLUMNS`."""
+def row(content: Package, path: str, encoded: str | None) -> tuple[Any, ...]:
+    """django-q2's row of a finished task with its `encode`d result, in the order of `sql.TASK_COLUMNS`."""
     group = content.get("group")
     return (
         content["id"],
         str(content.get("name") or path)[:100],
         path[:256],
         None,
-        _encode(content["args"]),
-        _encode(content["kwargs"]) if content["kwargs"] else NO_KWARGS,
-        _encode(content["result"]),
+        encode(content["args"]),
+        encode(content["kwargs"]) if content["kwargs"] else NO_KWARGS,
+        encoded,
         str(group)[:100] if group is not None else None,
         content["cluster"],
         content["started"],
@@ -243,7 +248,7 @@ def row(content: Package, path: str) -> tuple[Any, ...]:
     )
 
 
-def _encode(value: Any) -> str | None:
+def encode(value: Any) -> str | None:
     """As django-q2's PickledObjectField writes it."""
     if value is None:
         return None
@@ -253,7 +258,7 @@ def _encode(value: Any) -> str | None:
         return str(dbsafe_encode(repr(value), pickle_protocol=-1, copy=False))
 
 
-NO_KWARGS = _encode({})
+NO_KWARGS = encode({})
 
 
 def _describe(error: BaseException) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 import uuid_utils
 from django.tasks import Task
 from django.tasks.base import DEFAULT_TASK_PRIORITY
-from django_q.signing import SignedPackage
 
 from ..mergeable import is_mergeable
+from . import signing
 
 Package = dict[str, Any]
 
@@ -64,24 +64,19 @@ def pack(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any
         "name": task.name,
         "args": tuple(args),
         "kwargs": dict(kwargs),
-        "started": created_at(task_id),
         "backend": task.backend,
     }
     if task.priority != DEFAULT_TASK_PRIORITY:
         package["priority"] = task.priority
     if task.run_after is not None:
         package["run_after"] = task.run_after
-    return sign(package)
-
-
-def sign(package: Package) -> str:
-    return str(SignedPackage.dumps(package))
+    return signing.dumps(package)
 
 
 def unpack(payload: str) -> Package:
     """Raise UnreadablePackage where the signature is wrong or the content cannot be loaded here."""
     try:
-        package: Package = SignedPackage.loads(payload)
+        package: Package = signing.loads(payload)
         package["id"], package["func"], package["args"], package["kwargs"]
     except Exception as error:  # unpickling runs whatever the entry's author wrote: any error may come
         raise UnreadablePackage(f"{type(error).__name__}: {error}") from error
@@ -94,6 +89,17 @@ def target(package: Package) -> Target:
     if callable(func):  # async_task(function): pickled by reference
         return Target(path_of(func), func, None)
     return locate(func)
+
+
+def target_of_payload(payload: str) -> Target:
+    """Where to send an entry, mostly without unpacking it. Raise UnreadablePackage or UnknownFunction."""
+    path = signing.peek_func(payload)
+    if path is not None:
+        try:
+            return locate(path)
+        except UnknownFunction:  # or a misread one: the package itself decides
+            pass
+    return target(unpack(payload))
 
 
 def path_of(func: Any) -> str:

@@ -4,7 +4,6 @@ It is the only process of the cluster that claims. It holds nothing in reserve: 
 returns to its place in the queue, so that an urgent entry or another cluster never waits behind it.
 """
 
-import json
 import logging
 import os
 import selectors
@@ -23,7 +22,9 @@ from django_q.conf import Conf
 from . import package
 from .aftermath import settle_crashed
 from .broker import LEASE, OrmBroker
+from .control import Control
 from .housekeeping import Housekeeper
+from .pace import Pace
 from .processes import LARGEST_JOB, Job, Report, Slot, Wire, become_child
 from .sql import Entry
 from .wakeup import INTERVAL, Listener
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 RENEW_EVERY = LEASE.total_seconds() / 4
 START_WITHIN = 1.0  # seconds a job may wait in a worker before it goes back
 TAKE_BACK_AFTER = 5.0  # seconds after which the pusher itself takes back what a stuck worker did not begin
-QUICK = 0.05  # seconds: behind a job expected to take no longer, the next may wait in the worker
-CHUNK = 0.02  # seconds of work of quick calls that are handed out together
 GATHER = 0.005  # seconds between two claims: under load entries come in batches
 LOOK_AGAIN = timedelta(seconds=10)  # until an entry this version cannot run is looked at again
 
@@ -67,10 +66,10 @@ class Pusher:
     def __init__(self, broker: OrmBroker, control: socket.socket, *, run_once: bool = False) -> None:
         self.broker = broker
         self.table = broker.table
-        self.control = control
+        self.control = Control(control)
         self.run_once = run_once
         self.hands: dict[int, Hand] = {}
-        self.seconds: dict[str, float] = {}  # how long a call of this path took of late
+        self.pace = Pace()
         self.put_back: list[tuple[Entry, datetime]] = []
         self.crashed: list[tuple[list[int], str]] = []
         self.warned: set[int] = set()
@@ -83,8 +82,6 @@ class Pusher:
         self.awake_until = 0.0
         self.renew_at = time.monotonic() + RENEW_EVERY
         self.away_until = 0.0
-        self._lines = b""
-        self._fds: list[int] = []
 
     def run(self) -> None:
         self.selector.register(self.control, selectors.EVENT_READ, self.obey)
@@ -135,11 +132,7 @@ class Pusher:
         if not hand.jobs:
             return True
         [first, *more] = hand.jobs
-        return not more and self.expected(first) < QUICK
-
-    def expected(self, handed: Handed) -> float:
-        calls = 1 if handed.merged else len(handed.entries)
-        return self.seconds.get(handed.path, QUICK) * calls
+        return not more and self.pace.is_quick(first.path, 1 if first.merged else len(first.entries))
 
     # --- claim and hand out -----------------------------------------------------------------------------
 
@@ -189,7 +182,7 @@ class Pusher:
                 held[entry.pk].entries[entry.pk] = entry
                 continue
             try:
-                yield entry, package.target(package.unpack(entry.payload))
+                yield entry, package.target_of_payload(entry.payload)
             except (package.UnreadablePackage, package.UnknownFunction) as error:
                 self.defer(entry, str(error))
 
@@ -206,7 +199,7 @@ class Pusher:
             kinds.setdefault(target.path, (target, []))[1].append(entry)
         free = deque(hands)
         for target, waiting in kinds.values():
-            room = self.room(target)
+            room = self.pace.room(target)
             self.appetite = room
             while waiting and free:
                 idle = sum(not hand.jobs for hand in free) or 1
@@ -214,13 +207,6 @@ class Pusher:
                 self.hand(free.popleft(), waiting[:share], target)
                 del waiting[:share]
             self.put_back += [(entry, entry.place) for entry in waiting]
-
-    def room(self, target: package.Target) -> int:
-        """How many entries of this kind make a job: all there are where they merge, else some 20 ms of work."""
-        if target.mergeable:
-            return min(int(Conf.BULK), LARGEST_JOB)
-        calls = CHUNK / max(self.seconds.get(target.path, CHUNK), 1e-4)
-        return max(1, min(int(Conf.BULK), LARGEST_JOB, int(calls)))
 
     def hand(self, hand: Hand, entries: list[Entry], target: package.Target) -> None:
         assert hand.wire is not None
@@ -268,19 +254,14 @@ class Pusher:
         for pk, why in report.unknown.items():
             if entry := handed.entries.get(pk):
                 self.defer(entry, why)
-        self.learn(handed, report)
+        done = handed.size - len(report.unbegun) - len(report.unknown)
+        if done > 0:
+            self.pace.learn(handed.path, report.seconds / (1 if handed.merged else done))
         if report.leaving:
             hand.leaving = True
         if hand.leaving and not hand.jobs:
             self.hang_up(hand)
         return True
-
-    def learn(self, handed: Handed, report: Report) -> None:
-        done = handed.size - len(report.unbegun) - len(report.unknown)
-        if done > 0:
-            took = report.seconds / (1 if handed.merged else done)
-            before = self.seconds.get(handed.path, took)
-            self.seconds[handed.path] = took if took > before else (3 * before + took) / 4
 
     def hang_up(self, hand: Hand) -> None:
         if hand.wire is not None:
@@ -345,23 +326,20 @@ class Pusher:
     # --- the sentinel's word --------------------------------------------------------------------------------
 
     def obey(self) -> None:
-        data, fds, _, _ = socket.recv_fds(self.control, 65536, 64)
-        if not data:
+        try:
+            for do, message in self.control.receive():
+                getattr(self, f"obey_{do}")(**message)
+        except EOFError:
             os._exit(1)  # the sentinel is gone
-        self._lines += data
-        self._fds += fds
-        *lines, self._lines = self._lines.split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            getattr(self, f"obey_{message.pop('do')}")(**message)
 
-    def obey_add(self, pid: int) -> None:
-        wire, slot = Wire(socket.socket(fileno=self._fds.pop(0))), Slot(self._fds.pop(0))
+    def obey_add(self, pid: int, fds: list[int]) -> None:
+        wire, slot = Wire(socket.socket(fileno=fds[0])), Slot(fds[1])
         hand = self.hands[pid] = Hand(pid, slot, wire)
         self.selector.register(wire, selectors.EVENT_READ, partial(self.serve, hand))
 
-    def obey_adopt(self, pid: int) -> None:
-        self.hands[pid] = Hand(pid, Slot(self._fds.pop(0)), None, leaving=True)
+    def obey_adopt(self, pid: int, fds: list[int]) -> None:
+        """A worker of the pusher before, busy with its last job."""
+        self.hands[pid] = Hand(pid, Slot(fds[0]), None, leaving=True)
 
     def obey_gone(self, pid: int, reason: str) -> None:
         """A worker has ended. What it reported before counts; what it was running is settled."""

@@ -3,7 +3,6 @@
 It touches no database and has no threads, so a fork of it inherits nothing that could hang.
 """
 
-import json
 import logging
 import os
 import socket
@@ -18,6 +17,7 @@ from django_q import cluster as upstream
 from django_q.conf import Conf
 from django_q.status import Stat
 
+from .control import Control
 from .housekeeping import Housekeeper
 from .processes import Slot, become_child, close_connections
 from .pusher import push
@@ -65,7 +65,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         self.run_once = run_once
         self.workers: list[Worker] = []
         self.departing: list[Worker] = []  # finish the job of a pusher that is gone
-        self.control: socket.socket | None = None
+        self.control: Control
         self.deaths = 0
         self.started_at = 0.0
         self.saved_at = 0.0
@@ -99,19 +99,20 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         """A fresh engine: a new pusher, new sockets, new workers. Workers of the last finish what they have."""
         self.departing += self.workers
         self.workers = []
-        if self.control is not None:
+        if hasattr(self, "control"):
             self.control.close()
-        self.control, others = socket.socketpair()
+        mine, others = socket.socketpair()
+        self.control = Control(mine)
         housekeeper = Housekeeper(self.broker, self.housekeeping, self.housekeeping_interval)
         self.started_at = time.monotonic()
         self.pusher = self.fork(
             push,
-            (os.getpid(), others, self.control, self.broker, housekeeper),
+            (os.getpid(), others, mine, self.broker, housekeeper),
             {"run_once": self.run_once},
         )
         others.close()
         for worker in self.departing:
-            self.tell({"do": "adopt", "pid": worker.pid}, [worker.slot.fd])
+            self.control.tell("adopt", worker.slot.fd, pid=worker.pid)
         for _ in range(self.pool_size):
             self.spawn_worker()
         if Conf.CPU_AFFINITY:
@@ -123,7 +124,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         process = self.fork(work, (os.getpid(), theirs, mine, slot, self.broker), {})
         theirs.close()
         self.workers.append(Worker(process, slot))
-        self.tell({"do": "add", "pid": process.pid}, [mine.fileno(), slot.fd])
+        self.control.tell("add", mine.fileno(), slot.fd, pid=process.pid)
         mine.close()
 
     def fork(self, target: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ForkProcess:
@@ -133,13 +134,6 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         process.start()
         assert isinstance(process, ForkProcess)
         return process
-
-    def tell(self, message: dict[str, Any], fds: list[int] | None = None) -> None:
-        assert self.control is not None
-        try:
-            socket.send_fds(self.control, [json.dumps(message).encode() + b"\n"], fds or [])
-        except ConnectionError:
-            logger.debug("pusher=gone")  # the next look sees its death
 
     def guard(self) -> None:
         while not self.stop_event.is_set():
@@ -169,7 +163,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
             Stat(self).save()
 
     def bury(self, worker: Worker) -> None:
-        self.tell({"do": "gone", "pid": worker.pid, "reason": worker.reason})
+        self.control.tell("gone", pid=worker.pid, reason=worker.reason)
         (self.workers if worker in self.workers else self.departing).remove(worker)
         if worker.process.exitcode != 0:
             logger.error(
@@ -199,7 +193,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         deadline = time.monotonic() + self.grace
         for worker in self.workers + self.departing:
             worker.slot.ask_to_stop()
-        self.tell({"do": "stop"})
+        self.control.tell("stop")
         while self.alive() and time.monotonic() < deadline:
             self.look()
         for worker in self.workers + self.departing:
