@@ -14,7 +14,7 @@ from .servers import POSTGRESQL, reachable
 from .systems import SYSTEMS
 from .systems.base import System
 from .workloads import WORKLOADS
-from .workloads.base import FULL, QUICK
+from .workloads.base import FULL, QUICK, Workload
 
 HERE = Path(__file__).resolve().parent
 
@@ -38,8 +38,8 @@ def _measured(options: argparse.Namespace) -> report.Record:
         signal.signal(number, _interrupt)
     adopt_orphans()
     scale = QUICK if options.quick else FULL
-    systems = [system for system in SYSTEMS.values() if _chosen(system, options)]
-    workloads = [workload for name, workload in WORKLOADS.items() if name in (options.only or WORKLOADS)]
+    systems = [s for s in SYSTEMS.values() if _in_round(s, options.systems, options)]
+    workloads = [w for w in WORKLOADS.values() if _in_round(w, options.only, options)]
     versions, missing = reachable()
     began, load = time.monotonic(), os.getloadavg()[0]
     try:
@@ -64,10 +64,8 @@ def _measured(options: argparse.Namespace) -> report.Record:
     )
 
 
-def _chosen(system: System, options: argparse.Namespace) -> bool:
-    if options.systems:
-        return system.name in options.systems
-    return system.quick or not options.quick
+def _in_round(candidate: System | Workload, named: list[str] | None, options: argparse.Namespace) -> bool:
+    return candidate.name in named if named else candidate.quick or not options.quick
 
 
 def _options() -> argparse.Namespace:

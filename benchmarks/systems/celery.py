@@ -23,7 +23,9 @@ class Celery(System):
             "prefork 2, prefetch multiplier 4, results off, gossip, mingle, heartbeat, events and remote "
             f"control off, no publisher confirms, acks {'late' if late else 'early'}"
         )
-        self.workloads = frozenset({"drain", "pickup"}) if late else ANY | {"slow"}
+        self.workloads = frozenset({"drain", "pickup"}) if late else ANY
+        if broker == "rabbitmq" and not late:
+            self.workloads |= {"slow"}  # on Redis it is the same
         self.quick = not late
 
     def prepare(self, stage: "Stage") -> None:

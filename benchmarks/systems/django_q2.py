@@ -37,7 +37,7 @@ class DjangoQ2(System):
             self.workloads |= {"slow"}
         if tuned and database == "postgresql":
             self.workloads |= {"clusters"}
-        self.quick = database == "sqlite"
+        self.quick = database == "sqlite" and not tuned
 
     def worker_commands(self, stage: "Stage") -> list[list[str]]:
         return [manage("qcluster")]

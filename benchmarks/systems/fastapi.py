@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 class FastAPI(System):
     site = "fastapi_app"
     workloads = frozenset({"post", "pickup", "memory", "slow"})
-    quick = True
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
+        self.quick = processes == 2
         self.name = f"fastapi-{processes}"
         plural = "process" if processes == 1 else "processes"
         self.label = f"FastAPI BackgroundTasks, {processes} {plural}"

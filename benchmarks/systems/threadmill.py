@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ..servers import REDIS
-from .base import ANY, System, manage
+from .base import System, manage
 
 if TYPE_CHECKING:
     from ..stage import Stage
@@ -15,7 +15,6 @@ class Threadmill(System):
     stated = "`threadmill worker --workers 2 --threads 1`; 0.4 and later want Python 3.14"
     site = "django_tasks"
     needs = (REDIS,)
-    workloads = ANY | {"slow"}
     drain_size = 4000
     quick = True
 

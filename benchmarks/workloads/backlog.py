@@ -18,9 +18,10 @@ class Backlog(Workload):
     title = "Cost against the size of the backlog (1 = the cost at 1000)"
     fresh = True
     at_most = 1
+    quick = False
     columns = {
         "post": "a POST",
-        "pickup": "a pickup, p50",
+        "pickup": "from POST to line, p50",
         "drain": "a drained job",
         "last": "a job of its last tenth",
         "waiting": "waiting",
@@ -44,22 +45,25 @@ class Backlog(Workload):
             due = max(waiting, SMALLEST_DRAIN)
             with Stage(stage.system) as full:
                 full.fill(due)
-                drained = drain(full, due, timeout=30 + due / 2000)
+                drained = drain(full, due, timeout=60 + due / 500)
             figures |= {
-                f"pickup_{waiting}": pickup["pickup_p50"],
+                f"pickup_{waiting}": pickup["from_post_p50"],
                 f"post_{waiting}": 1000 / post["per_second"],
-                f"drain_{waiting}": 1000 / drained.per_second,
-                f"last_{waiting}": 1000 / drained.last_tenth_per_second,
+                f"drain_{due}": 1000 / drained.per_second,
+                f"last_{due}": 1000 / drained.last_tenth_per_second,
             }
         return figures | self._relative(figures, scale)
 
     def _relative(self, figures: Figures, scale: Scale) -> Figures:
         small, large = scale.backlogs[0], scale.backlogs[-1]
-        ratios = {
-            name: figures[f"{name}_{large}"] / max(figures[f"{name}_{small}"], 0.1)
-            for name in ("post", "pickup", "drain")
+        one, all_due = (max(waiting, SMALLEST_DRAIN) for waiting in (small, large))
+        return {
+            "post": figures[f"post_{large}"] / figures[f"post_{small}"],
+            "pickup": figures[f"pickup_{large}"] / figures[f"pickup_{small}"],
+            "drain": figures[f"drain_{all_due}"] / figures[f"drain_{one}"],
+            "last": figures[f"last_{all_due}"] / figures[f"drain_{one}"],
+            "waiting": large,
         }
-        return ratios | {"last": figures[f"last_{large}"] / figures[f"drain_{small}"], "waiting": large}
 
     def note(self, figures: dict[str, list[Figures]]) -> str:
         """The figures behind the ratios."""

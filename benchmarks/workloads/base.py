@@ -39,6 +39,7 @@ class Workload:
     name: str
     title: str
     fresh = False
+    quick = True  # part of the quick round
     at_most = 3  # repetitions; fewer for what takes long and compares with itself
     columns: ClassVar[dict[str, str]]  # figure → heading
 

@@ -12,7 +12,7 @@ class Drain(Workload):
     def measure(self, stage: Stage, scale: Scale) -> Figures:
         number = max(200, int(stage.system.drain_size * scale.drain_share))
         stage.fill(number)
-        drained = drain(stage, number, timeout=90)
+        drained = drain(stage, number, timeout=150)
         return {
             "per_second": drained.per_second,
             "cpu_per_1000": drained.cpu_per_1000,
