@@ -2,8 +2,20 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
+
+# Since Python 3.14 annotations are evaluated late: a name that only the type checker knows must not be an error.
+FORMAT: dict[str, Any] = {}
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    FORMAT = {"annotation_format": annotationlib.Format.FORWARDREF}
+
+# Reading a signature costs as much as all the rest of adding a task.
+_signatures: WeakKeyDictionary[Callable[..., Any], inspect.Signature] = WeakKeyDictionary()
 
 
 def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -17,13 +29,23 @@ def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise TypeError(f"{name_of(func)} is a generator function: calling it would run none of its body.")
     try:
-        signature = inspect.signature(func)
+        signature = signature_of(func)
     except ValueError:  # some builtins have none
         return
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{name_of(func)}: {error}") from None
+
+
+def signature_of(func: Callable[..., Any]) -> inspect.Signature:
+    """`inspect.signature`, remembered for plain functions. Raises `TypeError` or `ValueError` as that does."""
+    if not inspect.isfunction(func):
+        return inspect.signature(func, **FORMAT)
+    known = _signatures.get(func)
+    if known is None:
+        known = _signatures[func] = inspect.signature(func, **FORMAT)
+    return known
 
 
 def name_of(func: Callable[..., Any]) -> str:

@@ -4,7 +4,6 @@ Reading only; `injection` solves and calls. A function's needs are read once and
 """
 
 import inspect
-import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from django.http import HttpRequest
 
+from .calls import signature_of
 from .tasks import BackgroundTasks
 
 
@@ -70,13 +70,6 @@ NAMES = {
     "Union": Union,
 }
 
-# Since Python 3.14 annotations are evaluated late: a name that only the type checker knows must not be an error.
-SIGNATURE: dict[str, Any] = {}
-if sys.version_info >= (3, 14):
-    import annotationlib
-
-    SIGNATURE = {"annotation_format": annotationlib.Format.FORWARDREF}
-
 _known: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
 _known_dependencies: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
 
@@ -106,7 +99,7 @@ def _remember(
 def _read(func: Callable[..., Any], *, dependency: bool) -> Needs:
     inner = hidden_function(func)
     try:
-        signature = inspect.signature(inner, **SIGNATURE)
+        signature = signature_of(inner)
     except (TypeError, ValueError):
         return ()
     namespace = _namespace(inner)
