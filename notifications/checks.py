@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
+from .pacing import Limits
 from .retry import RetryPolicy
 
 
@@ -51,6 +52,14 @@ def check_channels(**kwargs: Any) -> Iterator[CheckMessage]:
             )
             continue
         yield from channel.check()
+        try:
+            Limits.from_options(channel.limits)
+        except ValueError as error:
+            yield Error(
+                f"CHANNELS[{alias!r}]['LIMITS']: {error}.",
+                hint="Leave LIMITS out for none.",
+                id="notifications.E014",
+            )
         try:
             RetryPolicy.from_options(channel.retry)
         except (TypeError, ValueError) as error:

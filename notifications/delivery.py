@@ -8,22 +8,22 @@ so a notification that kills its worker each time ends as failed instead of goin
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from time import monotonic
-from typing import NamedTuple
 
 from django.db import transaction
 
-from . import statements
+from . import pacing, statements
 from .channels import Message, SendResult, channels
 from .channels.base import BaseChannel
 from .conf import notification_settings
 from .lease import held
 from .models import Outcome, Status, database
 from .retry import RetryPolicy
+from .schedule import Due, Reschedule
 from .senders import senders
 from .signals import recorded
 from .statements import Claim, Record
@@ -36,18 +36,6 @@ MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
 UNKNOWN_CHANNEL = SendResult(sent=False, error="This version of the service does not know the channel.")
 
 
-class Due(NamedTuple):
-    """A notification that is to be delivered at a time, and the channel it takes."""
-
-    id: str
-    channel: str
-    at: datetime
-
-
-# Enqueue each again and say the ids of the tasks. Called in the record's transaction.
-Reschedule = Callable[[Sequence[Due]], Sequence[str]]
-
-
 def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     """Send what of `ids` is queued and due, and record what it came to. Any other id is passed over.
 
@@ -56,7 +44,7 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     """
     using = database()
     lease = notification_settings().lease
-    _send_and_settle(statements.claim(list(ids), lease, using), reschedule, lease, using)
+    _send_and_settle(pacing.claim(list(ids), lease, using, reschedule), reschedule, lease, using)
 
 
 def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
@@ -73,7 +61,8 @@ def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
         reserved = senders().reserve(len(waiting))
         claims: list[Claim] = []
         try:
-            claims = statements.claim([waiting.popleft() for _ in range(reserved)], lease, using)
+            chunk = [waiting.popleft() for _ in range(reserved)]
+            claims = pacing.claim(chunk, lease, using, reschedule)
         finally:
             senders().release(reserved - len(claims))
         for claim in claims:
@@ -88,7 +77,9 @@ def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: tim
             if alias in channels:
                 channel: BaseChannel = channels[alias]
                 policy = RetryPolicy.from_options(channel.retry)
+                began = monotonic()
                 results = _send(channel, batch)
+                pacing.learn(alias, (monotonic() - began) / len(batch), using)
             elapsed = timedelta(seconds=monotonic() - clock)
             records = [
                 _record(claim, result, policy, claim.claimed_at + elapsed)

@@ -20,9 +20,10 @@ from django.tasks import default_task_backend
 
 from .channels import channels
 from .conf import notification_settings
-from .delivery import Due, Reschedule, settle
+from .delivery import settle
 from .models import Notification, Outcome, Status, database
 from .retry import RetryPolicy
+from .schedule import Due, Reschedule
 from .signals import recovered
 from .statements import Record
 

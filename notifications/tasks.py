@@ -8,7 +8,7 @@ from . import delivery
 from .backends.enqueueing import enqueue_many
 from .backends.mergeable import mergeable
 from .channels import channels
-from .delivery import Due
+from .schedule import Due
 
 
 @task

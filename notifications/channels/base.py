@@ -56,6 +56,7 @@ class BaseChannel:
         self.alias = alias
         self.options: dict[str, Any] = params.get("OPTIONS", {})
         self.retry: dict[str, Any] = params.get("RETRY", {})
+        self.limits: dict[str, Any] = params.get("LIMITS", {})
 
     def clean_recipient(self, recipient: str) -> str:
         """The recipient in the one form that is stored.

@@ -12,11 +12,15 @@ from .notification import (
     database,
     new_id,
 )
+from .pace import ChannelPace
 from .token import Token
+from .totals import AttemptTotal
 
 __all__ = [
     "FINAL",
     "Attempt",
+    "AttemptTotal",
+    "ChannelPace",
     "IdempotencyKey",
     "Notification",
     "NotificationQuerySet",

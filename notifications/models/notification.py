@@ -68,6 +68,9 @@ class Notification(models.Model):
     next_attempt_at = models.DateTimeField(
         null=True, blank=True, db_default=Now(), help_text="When it is tried next; none once it is final."
     )
+    slot_at = models.DateTimeField(
+        null=True, blank=True, help_text="The time its channel's limits gave it, if they put it off."
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
     attempt_count = models.PositiveIntegerField(
         default=0,
