@@ -1,5 +1,10 @@
 """gunicorn reads this file by itself: `gunicorn project.wsgi`."""
 
+import os
+import shutil
+import tempfile
+from typing import Any
+
 from environs import Env, validate
 
 env = Env()
@@ -13,3 +18,19 @@ worker_class = "gthread"
 threads = 8
 graceful_timeout = 30
 control_socket_disable = True  # one path a user: two services on a machine would take it from each other
+
+# What the workers count lies in files here, so that each of them can tell of all. Made before the workers are.
+made_here = "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+if made_here:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="notifications-metrics-")
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    from prometheus_client import multiprocess  # it reads the variable when it is imported
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    if made_here:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -6,6 +6,7 @@ goes on the notification's row. `RequestIdFilter` puts it on every line of the l
 
 import logging
 from contextvars import ContextVar
+from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -19,3 +20,20 @@ class RequestIdFilter(logging.Filter):
             request = getattr(record, "request", None)
             record.request_id = request_id.get() or getattr(request, "request_id", "") or "-"
         return True
+
+
+class RouteFilter(logging.Filter):
+    """In Django's lines about a request, the route instead of the path: an address may be in the path."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        request = getattr(record, "request", None)
+        path = getattr(request, "path", None)
+        if path and isinstance(record.args, tuple):
+            record.args = tuple(route_of(request) if value == path else value for value in record.args)
+        return True
+
+
+def route_of(request: Any) -> str:
+    """The pattern of the address that was asked for; not the address, of which there are too many to count."""
+    match = request.resolver_match
+    return match.view_name or match.route if match else "none"

@@ -3,6 +3,7 @@
 from django.urls import path, re_path
 
 from .bulk import NotificationsInBulk
+from .probes import Metrics, livez, readyz
 from .views import (
     CancelNotification,
     NotificationDetail,
@@ -22,4 +23,7 @@ urlpatterns = [
     path("api/v1/notifications/<uuid:pk>", NotificationDetail.as_view(), name="notification"),
     path("api/v1/notifications/<uuid:pk>/cancel", CancelNotification.as_view(), name="notification-cancel"),
     path("api/v1/notifications/<uuid:pk>/resend", ResendNotification.as_view(), name="notification-resend"),
+    path("livez", livez, name="livez"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", Metrics.as_view(), name="metrics"),
 ]

@@ -1,0 +1,64 @@
+"""Around everything: gives the request its id, and measures how long it took. Goes first in MIDDLEWARE."""
+
+import re
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import uuid_utils
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+
+from ..metrics import request_seconds
+from ..request_id import request_id, route_of
+
+HEADER = "X-Request-ID"
+# What is taken over goes into logs and into a row: nothing that could forge a line or fill a disk.
+ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class ObservedRequest:
+    """For sync and async servers."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._acall(request)
+        id, started = _id_of(request), perf_counter()
+        token = request_id.set(id)
+        try:
+            response: HttpResponseBase = self.get_response(request)
+        finally:
+            request_id.reset(token)
+        return _observed(request, response, id, started)
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        id, started = _id_of(request), perf_counter()
+        token = request_id.set(id)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+        finally:
+            request_id.reset(token)
+        return _observed(request, response, id, started)
+
+
+def _id_of(request: HttpRequest) -> str:
+    given = request.META.get("HTTP_X_REQUEST_ID", "")
+    id: str = given if ACCEPTABLE.fullmatch(given) else uuid_utils.uuid7().hex
+    request.request_id = id  # type: ignore[attr-defined]  # for the lines that Django writes after us
+    return id
+
+
+def _observed(request: HttpRequest, response: HttpResponseBase, id: str, started: float) -> HttpResponseBase:
+    response[HEADER] = id
+    labels = request_seconds.labels(str(request.method), route_of(request), response.status_code)
+    labels.observe(perf_counter() - started)
+    return response

@@ -1,0 +1,60 @@
+"""Whether this service can do its work: the database, its schema, and somebody who takes from the queue."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.tasks import default_task_backend
+from django.utils import timezone
+
+# A worker that has not been heard of for so long counts as gone.
+MAX_SILENCE = timedelta(seconds=30)
+
+OK = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    worker: str
+    seen_at: datetime
+
+
+def heartbeats() -> list[Heartbeat] | None:
+    """When each worker of the queue was last heard of. None: this backend has no workers to hear of.
+
+    A backend that has some says so with a method `heartbeats()`, which gives pairs of name and time.
+    """
+    source = getattr(default_task_backend, "heartbeats", None)
+    if source is None:
+        return None
+    pairs: Iterable[tuple[str, datetime]] = source()
+    return [Heartbeat(worker, seen_at) for worker, seen_at in pairs]
+
+
+def failures() -> dict[str, str]:
+    """What is not as it must be, by name, with what to do. Empty: ready."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if not _migrated():
+            return {"migrations": "Some are not applied: run manage.py migrate."}
+        heard = heartbeats()
+    except DatabaseError as error:
+        return {"database": type(error).__name__}
+    if heard is not None and not any(beat.seen_at > timezone.now() - MAX_SILENCE for beat in heard):
+        return {"workers": "None has been heard of lately: run manage.py qcluster."}
+    return {}
+
+
+_is_migrated = False  # once true it stays true for this version of the code
+
+
+def _migrated() -> bool:
+    global _is_migrated
+    if not _is_migrated:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        _is_migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return _is_migrated

@@ -1,0 +1,220 @@
+"""Request ids, probes, metrics: what an operator and the machines around see."""
+
+import logging
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.tasks import task_backends
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+from rest_framework.test import APIClient
+
+from notifications import health, metrics, tasks
+from notifications.background.pool import current_pool
+from notifications.exceptions import DeliveryError
+from notifications.models import AttemptTotal, Notification
+from notifications.request_id import RequestIdFilter
+from tests import recording_channel
+from tests.api.conftest import problem
+from tests.processes import free_port, manage, private_database, running, wait_until
+
+pytestmark = pytest.mark.django_db
+
+SEND = "/send-notification/you@example.com"
+
+
+class TestRequestIds:
+    """Taken over or made; on every line of the request and of what it started; in the answer and on the row."""
+
+    def test_taken_over(self, api: APIClient) -> None:
+        """One that fits goes on, also in an error's answer."""
+        for path in (SEND, "/nowhere"):
+            assert api.post(path, headers={"X-Request-ID": "abc-1"})["X-Request-ID"] == "abc-1"
+        assert Notification.objects.get().request_id == "abc-1"
+
+    @pytest.mark.parametrize("given", ["", "a b", "a\nforged line", "x" * 65, "caf\xe9"])
+    def test_made(self, api: APIClient, given: str) -> None:
+        """One that could forge a line or is too long is not taken over."""
+        made = api.post(SEND, headers={"X-Request-ID": given})["X-Request-ID"]
+        assert len(made) == 32
+        assert made.isalnum()
+        assert Notification.objects.get().request_id == made
+
+    @pytest.mark.django_db(transaction=True)
+    def test_on_every_line(self, api: APIClient, caplog: pytest.LogCaptureFixture) -> None:
+        """The lines of the view, of Django about the answer, and of the task on its thread."""
+        caplog.handler.addFilter(RequestIdFilter())
+        caplog.set_level(logging.DEBUG, "notifications")
+        api.post(f"{SEND}?via=thread", headers={"X-Request-ID": "abc-1"})
+        assert current_pool().wait_idle(timeout=10)
+        api.get("/nowhere", headers={"X-Request-ID": "abc-2"})
+        ids = {(record.name, record.request_id) for record in caplog.records}
+        assert {("notifications", "abc-1"), ("django.request", "abc-2")} <= ids
+        lines = [record for record in caplog.records if "event=recorded" in record.getMessage()]
+        assert [record.request_id for record in lines] == ["abc-1"]
+
+    def test_no_address_in_djangos_lines(self, client: Any, caplog: pytest.LogCaptureFixture) -> None:
+        """The address is in the path, so the line says the route instead."""
+        problem(client.post(SEND), 401)
+        assert "Unauthorized: send-notification" in caplog.text
+        assert "example.com" not in caplog.text
+
+
+class TestProbes:
+    """Alive, ready; neither throttled nor cached."""
+
+    def test_livez_asks_nobody(self, client: Any, django_assert_num_queries: Any) -> None:
+        """It answers without a single query."""
+        with django_assert_num_queries(0):
+            response = client.get("/livez")
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+        assert "no-store" in response["Cache-Control"]
+
+    def test_ready(self, client: Any) -> None:
+        """200 when all is there."""
+        assert client.get("/readyz").json() == {"status": "ok"}
+
+    @pytest.mark.django_db(transaction=True)
+    def test_the_database_is_away(self, client: Any) -> None:
+        """503 that says so; /livez goes on."""
+        name = connection.settings_dict["NAME"]
+        connection.close()
+        connection.settings_dict["NAME"] = "/nowhere/at/all"
+        try:
+            response = client.get("/readyz")
+            assert client.get("/livez").status_code == 200
+        finally:
+            connection.settings_dict["NAME"] = name
+        assert (response.status_code, list(response.json()["failures"])) == (503, ["database"])
+
+    def test_a_migration_is_missing(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """503 until it is applied."""
+        monkeypatch.setattr(health, "_is_migrated", False)
+        [newest] = MigrationLoader(connection).graph.leaf_nodes("notifications")
+        MigrationRecorder(connection).record_unapplied(*newest)
+        assert list(client.get("/readyz").json()["failures"]) == ["migrations"]
+        MigrationRecorder(connection).record_applied(*newest)
+        assert client.get("/readyz").status_code == 200
+
+    @pytest.mark.parametrize(("seconds", "status"), [(1, 200), (60, 503), (None, 503)])
+    def test_workers(
+        self, client: Any, monkeypatch: pytest.MonkeyPatch, seconds: int | None, status: int
+    ) -> None:
+        """Where the backend tells of its workers, one must have been heard of lately."""
+        beats = [] if seconds is None else [("host:1", timezone.now() - timedelta(seconds=seconds))]
+        monkeypatch.setattr(type(task_backends["default"]), "heartbeats", lambda self: beats, raising=False)
+        assert client.get("/readyz").status_code == status
+
+
+class TestMetrics:
+    """Prometheus' text format, for those who may see all."""
+
+    def test_closed(self, client: Any, caller: Any) -> None:
+        """How much is sent is nobody's business."""
+        problem(client.get("/metrics"), 401)
+        problem(caller("ann").get("/metrics"), 403)
+
+    def test_queue_and_requests(self, api: APIClient, accepted: Any) -> None:
+        """Depth by state, age of the oldest, latencies by route: never by address."""
+        accepted()
+        Notification.objects.update(next_attempt_at=timezone.now() - timedelta(minutes=1))
+        accepted(due_at=timezone.now() + timedelta(hours=1))
+        api.post(SEND)
+        families = scrape(api)
+        states = {
+            sample.labels["state"]: sample.value for sample in families["notifications_unfinished"].samples
+        }
+        assert states == {"due": 2, "scheduled": 1, "sending": 0}
+        assert 55 < families["notifications_oldest_due_seconds"].samples[0].value < 90
+        routes = {sample.labels["route"] for sample in families["http_request_duration_seconds"].samples}
+        assert "send-notification" in routes
+        assert not [route for route in routes if "@" in route]
+
+    def test_attempts_are_counted_once(
+        self, api: APIClient, accepted: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By channel and outcome, whoever asks and however often; pruned ones stay counted."""
+        monkeypatch.setattr(metrics, "SETTLED_AFTER", timedelta(0))
+        recording_channel.behaviours["bad@example.com"] = refuse
+        for _ in range(3):
+            tasks.deliver.call([str(accepted().pk)])
+        tasks.deliver.call([str(accepted(recipient="bad@example.com").pk)])
+        assert totals(api) == totals(api) == {("recording", "sent"): 3, ("recording", "failed"): 1}
+        Notification.objects.all().delete()
+        tasks.deliver.call([str(accepted().pk)])
+        assert totals(api) == {("recording", "sent"): 4, ("recording", "failed"): 1}
+
+    def test_what_may_still_be_joined_by_an_older_one_waits(self, api: APIClient, accepted: Any) -> None:
+        """A transaction with a lower id may still be open, so a fresh attempt is counted later, not never."""
+        tasks.deliver.call([str(accepted().pk)])
+        assert totals(api) == {}
+        metrics.Attempt.objects.update(finished_at=timezone.now() - timedelta(minutes=1))
+        assert totals(api) == {("recording", "sent"): 1}
+        assert AttemptTotal.objects.count() == 1
+
+
+def refuse(message: Any) -> None:
+    raise DeliveryError("no such mailbox", permanent=True)
+
+
+def totals(api: APIClient) -> dict[tuple[str, str], float]:
+    samples = scrape(api)["notifications_attempts"].samples
+    return {(sample.labels["channel"], sample.labels["outcome"]): sample.value for sample in samples}
+
+
+def scrape(api: APIClient) -> dict[str, Any]:
+    response = api.get("/metrics")
+    assert response.status_code == 200, response.content
+    return {family.name: family for family in text_string_to_metric_families(response.content.decode())}
+
+
+@pytest.mark.process
+def test_metrics_of_several_processes(tmp_path: Path) -> None:
+    """Each of three web processes tells of the requests of all of them, and nothing is left over at the end."""
+    port = free_port()
+    with private_database(tmp_path) as database_url:
+        env = {
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "DATABASE_URL": database_url,
+            "DEBUG": "true",
+            "SECRET_KEY": "x",
+            "PORT": str(port),
+            "WEB_CONCURRENCY": "3",
+            "TMPDIR": str(tmp_path),
+        }
+        assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
+        gunicorn = Path(sys.executable).with_name("gunicorn")
+        url = f"http://127.0.0.1:{port}"
+        with running(gunicorn, "project.wsgi", env=env, output=tmp_path / "web.txt"):
+            wait_until(lambda: _answers(url))
+            for _ in range(60):  # each on a new connection, so that all processes get some
+                assert httpx.get(f"{url}/livez").status_code == 200
+            before = _livez(url)
+            assert all(_livez(url) == before for _ in range(20))
+            assert before >= 60
+            assert list(tmp_path.glob("notifications-metrics-*"))
+        assert not list(tmp_path.glob("notifications-metrics-*"))
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _livez(url: str) -> float:
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    samples = next(family for family in families if family.name == "http_request_duration_seconds").samples
+    return next(
+        sample.value
+        for sample in samples
+        if sample.name.endswith("_count") and sample.labels["route"] == "livez"
+    )
