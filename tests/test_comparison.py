@@ -1,0 +1,43 @@
+"""`manage.py compare`: measured on this machine, from outside, and nothing left behind."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from notifications.comparison import Measured, summary
+from tests.processes import DATABASE_URL, manage
+
+
+def measured(via: str, pickup: float, per_second: float) -> Measured:
+    return Measured(via, 0.001, 0.002, pickup, pickup, per_second, "nothing")
+
+
+def test_the_sentence_says_which_for_what() -> None:
+    """The soonest for quick work, the strongest for volume."""
+    sentence = summary([measured("thread", 0.001, 100), measured("queue", 0.002, 900)])
+    assert "Use thread for work of milliseconds (it begins 1.0 ms" in sentence
+    assert "queue for volume and slow work (900 a second" in sentence
+    assert "ahead in both" in summary([measured("thread", 0.001, 900), measured("queue", 0.002, 100)])
+    assert "give --via two or more" in summary([measured("thread", 0.001, 900)])
+
+
+@pytest.mark.process
+def test_compare() -> None:
+    """It measures each way, and says so for a program to read."""
+    environment = {"DJANGO_SETTINGS_MODULE": "project.settings", "SECRET_KEY": "x", "DATABASE_URL": DATABASE_URL}
+    done = manage("compare", "--requests", "12", "--json", env=environment)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert [figure["via"] for figure in figures] == ["queue", "thread"]
+    for figure in figures:
+        assert 0 < figure["reply_p50"] <= figure["reply_p99"]
+        assert 0 < figure["pickup_p50"] <= figure["pickup_p99"]
+        assert figure["per_second"] > 0
+    assert done.stderr.rstrip().endswith("thread: all sent")
+
+
+def test_too_few_requests_are_refused() -> None:
+    """A percentile of three is no figure."""
+    with pytest.raises(CommandError, match="10 or more"):
+        call_command("compare", "--requests", "3")
