@@ -10,10 +10,14 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
 
+from .background.checks import check_background_tasks
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
 from .pacing import Limits
 from .retry import RetryPolicy
+
+
+register(check_background_tasks, "notifications")
 
 
 @register("notifications")

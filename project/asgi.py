@@ -4,6 +4,8 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from notifications.background.asgi import background_tasks
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
 
-application = get_asgi_application()
+application = background_tasks(get_asgi_application())

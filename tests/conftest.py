@@ -9,6 +9,7 @@ from django.core.cache import cache
 from rest_framework.test import APIClient
 
 from notifications import services
+from notifications.background.testing import stop_pool
 from notifications.models import Notification
 from tests import recording_channel
 
@@ -30,6 +31,7 @@ def fresh_state() -> Iterator[None]:
     recording_channel.forget()
     yield
     cache.clear()
+    stop_pool()  # its threads keep connections for a moment, and a test database with connections stays
 
 
 @pytest.fixture

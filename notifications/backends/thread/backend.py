@@ -25,6 +25,8 @@ class ThreadBackend(BaseTaskBackend):
     supports_defer = False
     supports_async_task = True
     supports_priority = False
+    # A task counts if and only if the caller's transaction commits.
+    enqueues_in_transaction = True
     # Django means results "from any thread/process". `get_result` answers in this process only.
     supports_get_result = False
 
