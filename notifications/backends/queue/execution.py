@@ -12,7 +12,14 @@ from datetime import datetime
 from traceback import format_exception
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    close_old_connections,
+    connections,
+)
 from django.dispatch import Signal
 from django.tasks import TaskContext, TaskResult, TaskResultStatus
 from django.tasks.signals import task_finished, task_started
@@ -124,17 +131,17 @@ class Execution:
         while pks:
             try:
                 queue_table().finish(pks, rows)
-            except (OperationalError, InterfaceError) as error:
+            except (DataError, IntegrityError):
+                # The database refuses the rows themselves: without them the entries must still go, or
+                # they would run for ever.
+                logger.exception("results=lost entries=%d", len(pks))
+                rows = []
+            except (DatabaseError, InterfaceError) as error:
                 if pause == 0.05:
                     logger.warning("acknowledge=waiting entries=%d error=%s", len(pks), error)
                 connections[queue_table().using].close()
                 time.sleep(pause)
                 pause = min(pause * 2, 1.0)
-            except DatabaseError:
-                # The database refuses the rows themselves: without them the entries must still go, or
-                # they would run for ever.
-                logger.exception("results=lost entries=%d", len(pks))
-                rows = []
             else:
                 return
 

@@ -118,7 +118,7 @@ class Pusher:
         if any(hand.jobs for hand in self.hands.values()):
             moments.append(now + TAKE_BACK_AFTER / 5)
         if not self.stopping and self.free_hands():
-            if self.listener.raw is None or now < self.awake_until:
+            if self.listener.must_look:
                 moments.append(now + GATHER / 2)
             moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
         return max(0.0, min(moments) - now)
@@ -150,9 +150,9 @@ class Pusher:
     def look(self) -> None:
         """Claim what the free workers can take, if there may be something."""
         now = time.monotonic()
-        if self.listener.raw is None and self.listener.heard():
+        if self.listener.must_look and self.listener.heard():
             self.poll_at = now
-        if now < self.poll_at and not (self.listener.raw is not None and now < self.awake_until):
+        if now < self.poll_at:
             return
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
@@ -165,7 +165,8 @@ class Pusher:
         if len(claimed) >= limit:
             self.look_at = self.poll_at = 0.0
         else:
-            self.poll_at = now + self.idle_for()
+            # Whoever enqueued just after the one that was heard may have been silent: see `wakeup`.
+            self.poll_at = now + (2 * GATHER if now < self.awake_until else self.idle_for())
 
     def idle_for(self) -> float:
         """Seconds until the next entry is due, at most the polling interval."""

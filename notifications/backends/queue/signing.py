@@ -16,7 +16,7 @@ from django.core.signing import b62_encode
 from django_q.conf import Conf
 from django_q.signing import SignedPackage
 
-PEEK = 200  # characters of a payload that are looked at for the function's path: none is shorter
+PEEK = 200  # characters of a payload that are looked at for the function's path
 FUNC = b"\x8c\x04func\x94\x8c"  # pickle's opcodes for the key "func", followed by a short string
 
 
@@ -56,7 +56,7 @@ def loads(payload: str) -> Any:
 def peek_func(payload: str) -> str | None:
     """The path of the function, without a look at the signature: a hint where to send it, never more."""
     try:
-        start = urlsafe_b64decode(payload[:PEEK])
+        start = urlsafe_b64decode(payload[: min(PEEK, payload.find(":") & ~3)])
     except ValueError:
         return None
     at = start.find(FUNC) + len(FUNC)

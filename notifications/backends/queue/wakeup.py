@@ -60,7 +60,7 @@ class Listener:
 
     def open(self) -> int | None:
         """Start listening. Gives a file descriptor that becomes readable, or None where one has to look."""
-        if connections[self.using].vendor != "postgresql":
+        if self.must_look:
             return None
         self.close()
         wrapper = _without_pool(self.using)
@@ -70,10 +70,16 @@ class Listener:
         self.raw.execute(f"LISTEN {CHANNEL}")
         return int(self.raw.fileno())
 
+    @property
+    def must_look(self) -> bool:
+        return connections[self.using].vendor != "postgresql"
+
     def heard(self) -> bool:
         """Take what has come in. On SQLite this is the look, about 5 µs."""
         if self.raw is not None:
             return bool(list(self.raw.notifies(timeout=0)))
+        if not self.must_look:
+            return False  # the connection is lost, and not made again yet
         with connections[self.using].cursor() as cursor:
             cursor.execute("PRAGMA data_version")
             [version] = cursor.fetchone()

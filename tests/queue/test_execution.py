@@ -1,0 +1,192 @@
+"""A worker's work, in this process: what is merged, what is recorded, what goes back."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.tasks import TaskResultStatus, task_backends
+from django.tasks.signals import task_finished, task_started
+from django_q.models import Failure, OrmQ, Success, Task
+from django_q.tasks import async_task
+
+from notifications.backends.queue import OrmBroker
+from notifications.backends.queue.aftermath import TIMEOUT, settle_crashed
+from notifications.backends.queue.execution import Execution, plan
+from notifications.backends.queue.processes import Job, Slot
+
+from . import tasks
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FOREVER = float("inf")
+
+
+@pytest.fixture(autouse=True)
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    path = tmp_path / "lines.txt"
+    monkeypatch.setenv("QUEUE_TEST_FILE", str(path))
+    return lambda: path.read_text().splitlines() if path.exists() else []
+
+
+def claimed() -> Job:
+    return Job(FOREVER, [(entry.pk, entry.payload) for entry in OrmBroker().claim(1000)])
+
+
+def run(job: Job) -> tuple[list[int], dict[int, str]]:
+    return Execution(OrmBroker(), Slot()).run(job)
+
+
+def test_waiting_calls_of_a_mergeable_task_become_one(
+    lines: Callable[[], list[str]], django_assert_num_queries: Any
+) -> None:
+    """Law: one call with the joined list; one row each; one transaction for all."""
+    results = [tasks.collect.enqueue([f"{i}"]) for i in range(50)]
+    job = claimed()
+    with django_assert_num_queries(4):  # begin, results, delete, commit
+        assert run(job) == ([], {})
+    assert lines() == [" ".join(str(i) for i in range(50))]
+    assert Success.objects.count() == 50
+    assert not OrmQ.objects.exists()
+    assert {tasks.collect.get_result(result.id).status for result in results} == {TaskResultStatus.SUCCESSFUL}
+    assert tasks.collect.get_result(results[7].id).args == [["7"]]
+
+
+def test_only_what_promises_it_is_merged() -> None:
+    """Law: any other task runs as its own, and a mergeable one called otherwise too."""
+    tasks.write.enqueue("a")
+    tasks.write.enqueue("b")
+    tasks.collect.enqueue(["c"])
+    tasks.collect.enqueue(words=["d"])
+    tasks.collect.enqueue(["e"])
+    tasks.collect.enqueue(["f"])
+    calls, unknown = plan(claimed())
+    assert [len(call.pks) for call in calls] == [1, 1, 1, 1, 2]
+    assert unknown == {}
+
+
+def test_a_merged_call_that_fails_fails_each() -> None:
+    results = [tasks.collect_or_fail.enqueue([word]) for word in ("a", "b")]
+    run(claimed())
+    for result in results:
+        result.refresh()
+        assert result.status == TaskResultStatus.FAILED
+        assert result.errors[0].exception_class is ValueError
+    assert Failure.objects.count() == 2
+    assert not OrmQ.objects.exists()
+
+
+def test_what_is_late_goes_back_unbegun(lines: Callable[[], list[str]]) -> None:
+    """Law: after its time a job's entries are not begun, so that others may have them."""
+    tasks.write.enqueue("a")
+    job = claimed()
+    late = Job(time.monotonic() - 1, job.entries)
+    assert run(late) == ([job.entries[0][0]], {})
+    assert lines() == []
+
+
+def test_a_stop_lets_the_rest_go_back(lines: Callable[[], list[str]]) -> None:
+    tasks.write.enqueue("a")
+    slot = Slot()
+    slot.ask_to_stop()
+    job = claimed()
+    assert Execution(OrmBroker(), slot).run(job)[0] == [job.entries[0][0]]
+    assert lines() == []
+
+
+def test_signals_are_sent_where_the_work_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Law: started and finished come once for each task, with its own id, status and result."""
+    heard: list[tuple[Any, ...]] = []
+
+    def started(task_result: Any, **kwargs: Any) -> None:
+        heard.append(("started", task_result.id, task_result.status))
+
+    def finished(task_result: Any, **kwargs: Any) -> None:
+        heard.append(("finished", task_result.id, task_result.status))
+
+    task_started.connect(started)
+    task_finished.connect(finished)
+    try:
+        good, bad = tasks.add.enqueue(1), tasks.fail.enqueue("boom")
+        run(claimed())
+    finally:
+        task_started.disconnect(started)
+        task_finished.disconnect(finished)
+    assert heard == [
+        ("started", good.id, TaskResultStatus.RUNNING),
+        ("finished", good.id, TaskResultStatus.SUCCESSFUL),
+        ("started", bad.id, TaskResultStatus.RUNNING),
+        ("finished", bad.id, TaskResultStatus.FAILED),
+    ]
+    [error] = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert error.exc_info is not None
+    assert bad.id in error.getMessage()
+
+
+def test_a_result_must_be_json_for_a_task_and_may_be_anything_for_a_function() -> None:
+    """Law: what cannot be stored never makes a task run again."""
+    task_id = async_task("tests.queue.test_execution.unpicklable")
+    run(claimed())
+    assert "lambda" in Success.objects.get(pk=task_id).result
+    assert not OrmQ.objects.exists()
+
+
+def unpicklable() -> Any:
+    return lambda: None
+
+
+HOOKED: list[Any] = []
+
+
+def hook(row: Task) -> None:
+    HOOKED.append(row.result)
+
+
+def test_hooks_of_django_q_are_called() -> None:
+    """Law: the same broker serves any task of django-q2, with what its own monitor does after it."""
+    HOOKED.clear()
+    async_task("tests.queue.test_execution.twice", 2, hook="tests.queue.test_execution.hook")
+    run(claimed())
+    assert HOOKED == [4]
+    assert Success.objects.count() == 1
+    assert not OrmQ.objects.exists()
+
+
+def twice(number: int) -> int:
+    return 2 * number
+
+
+def test_the_admin_resubmits_a_task() -> None:
+    """Law: the function of a row is a path the admin can enqueue again."""
+    tasks.add.enqueue(1, b=2)
+    run(claimed())
+    row = Success.objects.get()
+    async_task(row.func, *row.args, **row.kwargs)
+    run(claimed())
+    assert [row.result for row in Success.objects.all()] == [3, 3]
+
+
+def test_a_crash_is_counted_in_the_entry() -> None:
+    """Law (C7): twice it runs again, alone; at the third crash it is a failure and has left the queue."""
+    results = [tasks.collect.enqueue([word]) for word in ("a", "b")]
+    pks = [pk for pk, _ in claimed().entries]
+    for _ in range(2):
+        settle_crashed(OrmBroker(), pks, "died")
+        assert OrmQ.objects.count() == 2
+    OrmQ.objects.update(lock="2000-01-01T00:00:00Z")
+    assert [len(call.pks) for call in plan(claimed())[0]] == [1, 1]
+    settle_crashed(OrmBroker(), pks, "died")
+    assert not OrmQ.objects.exists()
+    results[0].refresh()
+    assert (results[0].status, results[0].attempts) == (TaskResultStatus.FAILED, 3)
+
+
+def test_a_call_over_its_time_fails_at_once() -> None:
+    """Law: one that ran alone had its time; those that ran merged get it each alone."""
+    task_backends["default"].enqueue_many([(tasks.collect, [["a"]], {})] * 2)  # type: ignore[attr-defined]
+    pks = [pk for pk, _ in claimed().entries]
+    settle_crashed(OrmBroker(), pks, TIMEOUT)
+    assert OrmQ.objects.count() == 2
+    settle_crashed(OrmBroker(), pks[:1], TIMEOUT)
+    assert OrmQ.objects.count() == 1
+    assert Failure.objects.get().result.startswith("builtins.TimeoutError: ")

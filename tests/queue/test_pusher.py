@@ -1,0 +1,183 @@
+"""The pusher in this process, with a worker played by the test at the other end of a real socket."""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from django.tasks import task_backends
+from django.utils import timezone
+from django_q.models import OrmQ
+
+from notifications.backends.queue import OrmBroker, pusher
+from notifications.backends.queue.processes import Job, Report, Slot, Wire
+from notifications.backends.queue.pusher import Hand, Pusher
+
+from . import tasks
+
+pytestmark = pytest.mark.django_db
+
+
+class Played:
+    """A worker: what it received, and its word."""
+
+    def __init__(self, pid: int, boss: Pusher) -> None:
+        mine, theirs = socket.socketpair()
+        mine.settimeout(10)
+        self.wire, self.slot = Wire(mine), Slot()
+        self.hand = boss.hands[pid] = Hand(pid, self.slot, Wire(theirs))
+        assert self.hand.wire is not None
+        boss.selector.register(self.hand.wire, selectors.EVENT_READ)
+        self.boss = boss
+
+    def job(self) -> Job:
+        job: Job = self.wire.receive()
+        self.slot.take([pk for pk, _ in job.entries])
+        return job
+
+    def report(self, *, unbegun: list[int] | None = None, seconds: float = 0.001) -> None:
+        self.slot.drop()
+        self.wire.send(Report(unbegun or [], {}, seconds, leaving=False))
+        self.boss.read(self.hand)
+
+
+type Play = Callable[[int], Played]
+
+
+@pytest.fixture
+def boss() -> Iterator[Pusher]:
+    mine, theirs = socket.socketpair()
+    pusher = Pusher(OrmBroker(), mine)
+    yield pusher
+    for hand in pusher.hands.values():
+        pusher.hang_up(hand)
+    pusher.selector.close()
+    mine.close()
+    theirs.close()
+
+
+@pytest.fixture
+def play(boss: Pusher) -> Iterator[Callable[[int], Played]]:
+    played: list[Played] = []
+
+    def start(pid: int) -> Played:
+        played.append(Played(pid, boss))
+        return played[-1]
+
+    yield start
+    for worker in played:
+        worker.wire.close()
+
+
+def enqueue(task: object, count: int) -> None:
+    task_backends["default"].enqueue_many([(task, [[f"{i}"]], {}) for i in range(count)])  # type: ignore[attr-defined]
+
+
+def test_a_merged_backlog_is_shared(boss: Pusher, play: Play) -> None:
+    """Law: every idle worker gets a share of what merges."""
+    workers = [play(pid) for pid in (1, 2)]
+    enqueue(tasks.collect, 21)
+    boss.look()
+    assert [len(worker.job().entries) for worker in workers] == [11, 10]
+
+
+def test_what_no_worker_can_take_keeps_its_place(boss: Pusher, play: Play) -> None:
+    """Law: the pusher hoards nothing: a task of unknown length goes alone, the rest back where it stood."""
+    worker = play(1)
+    for word in "abc":
+        tasks.write.enqueue(word)
+    places = list(OrmQ.objects.order_by("pk").values_list("lock", flat=True))
+    boss.look()
+    boss.tidy()
+    assert len(worker.job().entries) == 1
+    assert list(OrmQ.objects.order_by("pk").values_list("lock", flat=True))[1:] == places[1:]
+
+
+def test_quick_calls_are_handed_out_together(boss: Pusher, play: Play) -> None:
+    """Law: some 20 ms of work at once, once it is known how long a call takes."""
+    worker = play(1)
+    for i in range(40):
+        tasks.write.enqueue(str(i))
+    boss.look()
+    boss.tidy()
+    assert len(worker.job().entries) == 1
+    worker.report(seconds=0.001)
+    boss.appetite = 100
+    boss.look_at = boss.poll_at = 0
+    boss.look()
+    assert len(worker.job().entries) == 20
+
+
+def test_leases_of_what_is_worked_on_are_renewed(boss: Pusher, play: Play) -> None:
+    """Law: a lease ends only if its cluster does."""
+    worker = play(1)
+    tasks.write.enqueue("a")
+    boss.look()
+    worker.job()
+    OrmQ.objects.update(lock=timezone.now() + timedelta(seconds=1))
+    boss.renew()
+    assert OrmQ.objects.get().lock > timezone.now() + timedelta(seconds=8)
+
+
+def test_what_waits_behind_a_stuck_call_is_given_to_others(boss: Pusher, play: Play) -> None:
+    """Law: one stuck call holds up nothing but itself."""
+    worker = play(1)
+    boss.pace.learn("tests.queue.tasks.write.call", 0.001)
+    for word in "abc":
+        tasks.write.enqueue(word)
+    boss.look()
+    job = worker.job()
+    assert len(job.entries) == 3
+    worker.slot.start(0, 1, None)
+    boss.take_back(time.monotonic())
+    assert boss.put_back == []
+    boss.take_back(job.start_before + pusher.TAKE_BACK_AFTER)
+    boss.tidy()
+    due = set(OrmQ.objects.filter(lock__lte=timezone.now()).values_list("pk", flat=True))
+    assert due == {pk for pk, _ in job.entries[1:]}
+    worker.report(unbegun=[pk for pk, _ in job.entries[1:]])
+    assert boss.put_back == []  # they are others' now
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_dead_workers_entries_come_back(boss: Pusher, play: Play, running: bool) -> None:
+    """Law (C2): at once; and only what it was running counts as a crash."""
+    worker = play(1)
+    boss.pace.learn("tests.queue.tasks.write.call", 0.001)
+    for word in "ab":
+        tasks.write.enqueue(word)
+    boss.look()
+    job = worker.job()
+    if running:
+        worker.slot.start(0, 1, None)
+    worker.wire.close()
+    boss.obey_gone(1, "died")
+    boss.tidy()
+    assert OrmQ.objects.filter(lock__lte=timezone.now()).count() == (1 if running else 2)
+    crashes = [OrmQ.objects.get(pk=pk).task.get("crashes", 0) for pk, _ in job.entries]
+    assert crashes == ([1, 0] if running else [0, 0])
+
+
+def test_a_report_sent_before_the_death_counts(boss: Pusher, play: Play) -> None:
+    """Law: what was done and acknowledged is neither run again nor counted."""
+    worker = play(1)
+    tasks.write.enqueue("a")
+    boss.look()
+    job = worker.job()
+    OrmBroker().acknowledge(job.entries[0][0])
+    worker.slot.drop()
+    worker.wire.send(Report([], {}, 0.1, leaving=False))
+    worker.wire.close()
+    boss.obey_gone(1, "died")
+    assert (boss.put_back, boss.crashed) == ([], [])
+
+
+def test_a_worker_that_does_not_read_holds_up_nobody(boss: Pusher, play: Play) -> None:
+    """Law: the pusher never waits for a socket."""
+    worker = play(1)
+    tasks.write.enqueue("x" * 5_000_000)
+    boss.look()
+    assert worker.hand.wire is not None
+    assert worker.hand.wire.has_more
