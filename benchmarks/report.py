@@ -68,7 +68,7 @@ def markdown(record: Record) -> str:
             if workload.fresh
         ),
         ("## Our own targets", _targets_table(results)),
-        ("## How each was run", "".join(f"- {plain(s.label)}: {s.stated}.\n" for s in _measured(results))),
+        ("## How each was run", _settings(results)),
         ("## Not measured", _gaps(results)),
     ]
     return "\n".join(f"{heading}\n\n{body}" for heading, body in sections if body)
@@ -115,6 +115,14 @@ def _reading(results: Results) -> str:
 def _measured(results: Results) -> list[System]:
     names = {name for by_system in results.figures.values() for name in by_system}
     return [system for system in SYSTEMS.values() if system.name in names]
+
+
+def _settings(results: Results) -> str:
+    return (
+        "All run from one environment, each from its package. Every Django site has this project's gunicorn "
+        "settings (2 processes of 8 threads), middleware, persistent connections and SQLite pragmas; the peers' "
+        "have DRF's own content negotiation and no permission check.\n\n"
+    ) + "".join(f"- {plain(system.label)}: {system.stated}.\n" for system in _measured(results))
 
 
 def _main_table(results: Results) -> str:

@@ -6,7 +6,7 @@ from .base import System
 class FloorDjango(System):
     name = "floor"
     label = "*floor: Django + DRF, no job*"
-    stated = "the product's own middleware, DRF and gunicorn settings; the view answers and does nothing"
+    stated = "the view answers and does nothing"
     site = "nothing"
     workloads = frozenset({"post"})
     delivers = False

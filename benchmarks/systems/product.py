@@ -33,7 +33,9 @@ class Product(System):
         self.database, self.via = database, via
         self.name = f"product-{short}" + ("-thread" if via == "thread" else "")
         self.label = f"**this project**, {via}, {DATABASES[database]}"
-        self.stated = f"project settings with {DATABASES[database]}; door open to anybody, like the peers'"
+        self.stated = (
+            "the project's own settings, DEBUG off, two workers; door open to anybody, like the peers'"
+        )
         self.needs = (POSTGRESQL,) if database == "postgresql" else ()
         self.workloads = THREAD if via == "thread" else QUEUE
         if via == "queue" and database == "postgresql":

@@ -21,6 +21,7 @@ class Bulk(Workload):
                 path="/api/v1/notifications/bulk",
                 clients=2,
                 seconds=scale.seconds,
+                warmup=0,
                 bulk=ITEMS,
                 start=30_000,
             )
