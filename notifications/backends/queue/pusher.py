@@ -35,6 +35,8 @@ RENEW_EVERY = LEASE.total_seconds() / 4
 START_WITHIN = 1.0  # seconds a job may wait in a worker before it goes back
 TAKE_BACK_AFTER = 5.0  # seconds after which the pusher itself takes back what a stuck worker did not begin
 GATHER = 0.005  # seconds between two claims: under load entries come in batches
+CALM_AFTER = 5.0  # seconds without an entry, after which SQLite is asked less often: every CALM seconds
+CALM = 0.01
 LOOK_AGAIN = timedelta(seconds=10)  # until an entry this version cannot run is looked at again
 
 
@@ -80,6 +82,7 @@ class Pusher:
         self.look_at = 0.0
         self.poll_at = 0.0
         self.awake_until = 0.0
+        self.calm_from = 0.0
         self.renew_at = time.monotonic() + RENEW_EVERY
         self.away_until = 0.0
 
@@ -119,7 +122,7 @@ class Pusher:
             moments.append(now + TAKE_BACK_AFTER / 5)
         if not self.stopping and self.free_hands():
             if self.listener.must_look:
-                moments.append(now + GATHER / 2)
+                moments.append(now + (GATHER / 2 if now < self.calm_from else CALM))
             moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
         return max(0.0, min(moments) - now)
 
@@ -159,6 +162,7 @@ class Pusher:
         claimed = self.broker.claim(limit)
         self.look_at = now + GATHER
         if claimed:
+            self.calm_from = now + CALM_AFTER
             self.hand_out(self.known(claimed), hands)
         elif self.run_once and not any(hand.jobs for hand in self.hands.values()):
             self.stopping = True

@@ -80,9 +80,8 @@ class Listener:
             return bool(list(self.raw.notifies(timeout=0)))
         if not self.must_look:
             return False  # the connection is lost, and not made again yet
-        with connections[self.using].cursor() as cursor:
-            cursor.execute("PRAGMA data_version")
-            [version] = cursor.fetchone()
+        connections[self.using].ensure_connection()
+        [version] = connections[self.using].connection.execute("PRAGMA data_version").fetchone()
         changed = version != self.version
         self.version = version
         return bool(changed)
