@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help run web worker test test-fast check format clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/: [^#]*##/: ##/'  | sed -E 's/:.*## /\t/' | expand -t 14
 
 # The first Python that fits: PATH first, then pyenv's own.
 $(PY):
@@ -66,6 +66,8 @@ check: $(VENV)/.dev ## lint, types, import rules, Django's own checks, the API s
 format: $(VENV)/.dev ## format the code and sort the imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --quiet .
+
+include benchmarks/bench.mk tests/chaos/chaos.mk
 
 clean: ## remove what make made (.venv and caches; never the database, .env or log)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
