@@ -49,9 +49,8 @@ def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_r
     """One sweep. With `dry_run` it only says what it would do."""
     using = database()
     found = Recovered()
-    while records := _abandoned(
-        using
-    ):  # read first: a sweep that finds nothing writes nothing, and locks nothing
+    # Read first: a sweep that finds nothing writes nothing, and locks nothing.
+    while records := _abandoned(using):
         if dry_run:
             _sort(records, found)
             break

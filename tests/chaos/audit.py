@@ -70,6 +70,9 @@ def audit(ledger: Ledger, faults: Sequence[Fault], log_file: Path) -> Audit:
             found.broken.append(
                 f"{accepted.id} ({accepted.text}) was accepted at {accepted.at} and has no row"
             )
+    for text, times in Counter(row.message for row in rows.values()).items():
+        if times > 1:
+            found.broken.append(f"{text!r} was asked for under one key, and accepted {times} times")
     poison = [_as_fault(attempt) for row in rows.values() if _kind(row) == "poison" for attempt in row.lost]
     for row in rows.values():
         found.statuses[row.status] += 1

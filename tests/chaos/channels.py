@@ -1,8 +1,8 @@
 """Channels whose work is long enough to be killed in. The first word of a message says how it behaves."""
 
 import os
+import select
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +20,10 @@ def busy_folder(log_file: Path) -> Path:
     return log_file.parent / "busy"
 
 
+def _wait(seconds: float) -> None:
+    select.select([], [], [], seconds)  # time.sleep() fails under libfaketime
+
+
 class ChaosChannel(LogChannel):
     """Writes one line after the other, so that a kill leaves half a batch written."""
 
@@ -33,9 +37,9 @@ class ChaosChannel(LogChannel):
         if kind not in SECONDS:
             return super().send([message])[0]
         with self._busy():
-            time.sleep(SECONDS[kind] / 2)
+            _wait(SECONDS[kind] / 2)
             result = super().send([message])[0]
-            time.sleep(SECONDS[kind] / 2)
+            _wait(SECONDS[kind] / 2)
         return result
 
     @contextmanager
@@ -46,6 +50,12 @@ class ChaosChannel(LogChannel):
             yield
         finally:
             mark.unlink(missing_ok=True)
+
+
+class NetworkChannel(ChaosChannel):
+    """The same as one that waits on the network: each on a thread of its own."""
+
+    concurrent = True
 
 
 class PoisonChannel(LogChannel):

@@ -3,9 +3,11 @@
 import os
 import random
 import threading
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from typing import Any
 
 import httpx
 from django.db import Error, connections
@@ -52,23 +54,82 @@ class Ledger:
 
 
 def http_client(url: str, ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
-    """POST after POST, thread and queue by turns. It takes no answer for no answer, as a client must."""
+    """Request after request, thread and queue by turns. Asks again, under the same key, until it has an answer."""
     with httpx.Client(base_url=url, timeout=30) as client:
         while not stopping.wait(PAUSE * rng.uniform(0, 2)):
-            via = rng.choice(["thread", "queue"])
-            text = ledger.text(rng.choices(list(KINDS), list(KINDS.values()))[0])
-            try:
-                response = client.post(
-                    "/send-notification/you@example.com", params={"via": via}, json={"message": text}
-                )
-            except httpx.TransportError as error:
-                ledger.refused.append(type(error).__name__)
-                stopping.wait(0.1)
-                continue
+            send = rng.choices([_send_simply, _send_by_resource, _send_in_bulk], [12, 4, 1])[0]
+            send(client, ledger, rng, stopping)
+
+
+def _send_simply(client: httpx.Client, ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
+    via, text = _way(rng), ledger.text(_kind(rng))
+    query = {"via": via}
+    path = "/send-notification/you@example.com"
+    response = _insist(client, ledger, stopping, path, params=query, json={"message": text})
+    if response is not None:
+        ledger.accept(response.headers["Location"].rsplit("/", 1)[-1], text, via, "http")
+
+
+def _send_by_resource(
+    client: httpx.Client, ledger: Ledger, rng: random.Random, stopping: threading.Event
+) -> None:
+    """On any channel; some scheduled, some cancelled."""
+    kind = rng.choice(["plain", "flaky", "slow", "scheduled", "cancel-http"])
+    item = _item(rng, ledger.text(kind))
+    if kind in {"scheduled", "cancel-http"}:
+        item["due_at"] = (timezone.now() + timedelta(seconds=rng.uniform(0.2, 5))).isoformat()
+    response = _insist(client, ledger, stopping, "/api/v1/notifications", json=item)
+    if response is None:
+        return
+    id = response.json()["id"]
+    ledger.accept(id, item["message"], item["via"], "http")
+    if kind == "cancel-http":
+        try:
+            if client.post(f"/api/v1/notifications/{id}/cancel").is_success:
+                ledger.cancelled.add(id)
+        except httpx.TransportError as error:
+            ledger.refused.append(type(error).__name__)
+
+
+def _send_in_bulk(
+    client: httpx.Client, ledger: Ledger, rng: random.Random, stopping: threading.Event
+) -> None:
+    items = [_item(rng, ledger.text(_kind(rng))) for _ in range(20)]
+    response = _insist(client, ledger, stopping, "/api/v1/notifications/bulk", json=items)
+    if response is not None:
+        for item, result in zip(items, response.json()["results"], strict=True):
+            ledger.accept(result["id"], item["message"], item["via"], "http")
+
+
+def _way(rng: random.Random) -> str:
+    return rng.choice(["thread", "queue"])
+
+
+def _kind(rng: random.Random) -> str:
+    return rng.choices(list(KINDS), list(KINDS.values()))[0]
+
+
+def _item(rng: random.Random, text: str) -> dict[str, str]:
+    channel = rng.choice(["chaos", "network"])
+    return {"recipient": "you@example.com", "message": text, "via": _way(rng), "channel": channel}
+
+
+def _insist(
+    client: httpx.Client, ledger: Ledger, stopping: threading.Event, path: str, **request: Any
+) -> httpx.Response | None:
+    """The answer that said yes. None: the run ended before there was one; nobody knows."""
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    while not stopping.is_set():
+        try:
+            response = client.post(path, headers=headers, **request)
+        except httpx.TransportError as error:
+            ledger.refused.append(type(error).__name__)
+        else:
             if response.is_success:
-                ledger.accept(response.headers["Location"].rstrip("/").rsplit("/", 1)[-1], text, via, "http")
-            else:
-                ledger.refused.append(str(response.status_code))
+                return response
+            ledger.refused.append(str(response.status_code))
+        stopping.wait(0.1)
+    return None
 
 
 def application(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 from statistics import median
 
 import httpx
-from django.db import Error, connections, transaction
+from django.db import Error, connections
 
 from notifications import services
 from notifications.models import Notification
 from tests.chaos.audit import Audit, audit
 from tests.chaos.clients import Ledger, application, http_client, shell
 from tests.chaos.faults import Fault, FaultMaker, faults_for
-from tests.chaos.service import Service
+from tests.chaos.service import Program, Service
 from tests.processes import wait_until
 
 CLIENTS = 4
@@ -35,7 +35,7 @@ class Options:
     seed: int
     seconds: float
     calm: bool  # a long backlog and no fault at all
-    second_host: list[str] | None  # run one more cluster with this prefix
+    clocks_apart: float  # seconds between the clocks of two hosts; 0: one host
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Result:
 def run(options: Options) -> Result:
     """Raise TimeoutError when the service does not even start."""
     rng = random.Random(options.seed)
-    service = Service({}, options.folder, second_host=options.second_host)
+    service = Service(options.folder, clocks_apart=options.clocks_apart)
     ledger = Ledger()
     url = f"http://127.0.0.1:{options.port}"
     try:
@@ -75,6 +75,9 @@ def run(options: Options) -> Result:
         complaints = settle()
         settled = time.monotonic() - ended
         complaints += service.stop()
+        complaints += [
+            f"{program.name} sent nothing" for program in service.clusters if not has_sent(program)
+        ]
     finally:
         service.kill()
     found = audit(ledger, maker.done, service.log_file)
@@ -83,6 +86,10 @@ def run(options: Options) -> Result:
             f"{found.doubled} doubled, {found.lost_attempts} lost attempts, and nobody was killed"
         )
     return Result(found, ledger, maker.done, maker.skipped, settled, complaints)
+
+
+def has_sent(program: Program) -> bool:
+    return "event=recorded" in program.output.read_text()
 
 
 def answers(url: str) -> bool:
@@ -137,14 +144,10 @@ def backlog(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> No
     kinds = (["steady"] * 4 + ["plain"]) * 30 + ["long"] + (["steady"] * 4 + ["plain"]) * 30
     while not stopping.is_set():
         if Notification.objects.unfinished().count() < BACKLOG:
-            with transaction.atomic():
-                rows = [
-                    services.accept(
-                        recipient="you@example.com", message=ledger.text(kind), via="queue", channel="chaos"
-                    )
-                    for kind in kinds
-                ]
+            order = {"recipient": "you@example.com", "via": "queue", "channel": "chaos"}
+            rows = services.accept_many({**order, "message": ledger.text(kind)} for kind in kinds)
             for row in rows:
+                assert isinstance(row, Notification)
                 ledger.accept(str(row.pk), row.message, "queue", "application")
         stopping.wait(0.05)
     connections.close_all()

@@ -1,5 +1,6 @@
 """The service under fire: gunicorn and qcluster, each started again when it has died, as systemd would."""
 
+import glob
 import os
 import signal
 import subprocess
@@ -89,21 +90,32 @@ class Program:
 class Service:
     """Web and cluster, supervised until `stop`."""
 
-    def __init__(self, env: Mapping[str, str], folder: Path, *, second_host: list[str] | None = None) -> None:
-        """`second_host` is a prefix such as `faketime -f +90s`: one more cluster, on a host of its own."""
+    def __init__(self, folder: Path, *, clocks_apart: float = 0) -> None:
+        """`clocks_apart`: one more cluster, as on a second host whose clock is so many seconds ahead."""
         self.log_file = folder / "log.txt"
         self.busy_folder = busy_folder(self.log_file)
         self.busy_folder.mkdir()
         gunicorn = str(Path(sys.executable).with_name("gunicorn"))
         qcluster = [sys.executable, "manage.py", "qcluster"]
-        self.web = Program("web", [gunicorn, "project.wsgi"], env, folder)
-        self.cluster = Program("cluster", qcluster, env, folder)
+        self.web = Program("web", [gunicorn, "project.wsgi"], {}, folder)
+        self.cluster = Program("cluster", qcluster, {}, folder)
         self.programs = [self.web, self.cluster]
-        if second_host:
-            self.programs.append(Program("second-host", [*second_host, *qcluster], env, folder))
+        if clocks_apart:
+            library = faketime_library()
+            assert library is not None
+            faked = {
+                "LD_PRELOAD": library,
+                "FAKETIME": f"{clocks_apart:+g}s",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+            self.programs.append(Program("second-host", qcluster, faked, folder))
         self._stopping = threading.Event()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._supervisor.start()
+
+    @property
+    def clusters(self) -> list[Program]:
+        return self.programs[1:]
 
     def workers(self, program: Program, *, busy: bool | None = None) -> list[psutil.Process]:
         """The workers of the web or of the cluster; `busy`: only those in the middle of a send, or the others."""
@@ -144,6 +156,11 @@ class Service:
                 if status is not None and not self._stopping.wait(RESTART_AFTER):
                     program.exits.append(status)
                     program.start()
+
+
+def faketime_library() -> str | None:
+    """What gives a process a clock of its own (Debian: `apt install faketime`), where it is installed."""
+    return next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
 
 
 def signal_group(program: Program, number: signal.Signals) -> None:

@@ -18,6 +18,11 @@ CHANNELS |= {
         "OPTIONS": CHANNELS["log"]["OPTIONS"],
         "RETRY": RETRY,
     },
+    "network": {
+        "BACKEND": "tests.chaos.channels.NetworkChannel",
+        "OPTIONS": CHANNELS["log"]["OPTIONS"],
+        "RETRY": RETRY,
+    },
     "poison": {
         "BACKEND": "tests.chaos.channels.PoisonChannel",
         "OPTIONS": CHANNELS["log"]["OPTIONS"],

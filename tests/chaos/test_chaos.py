@@ -9,15 +9,16 @@ import sys
 
 import pytest
 
+from tests.chaos.service import faketime_library
 from tests.processes import DATABASE_URL, ROOT
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES") or 0)
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240 + MINUTES * 60)]
 
 
-def chaos(form: str, seconds: float) -> None:
+def chaos(form: str, seconds: float, *more: str) -> None:
     database = "postgresql" if DATABASE_URL.startswith("postgres") else "sqlite"
-    command = [sys.executable, "-m", "tests.chaos", "--database", database, "--form", form]
+    command = [sys.executable, "-m", "tests.chaos", "--database", database, "--form", form, *more]
     done = subprocess.run(
         [*command, "--seconds", str(MINUTES * 60 or seconds)],
         cwd=ROOT,
@@ -47,3 +48,16 @@ def test_calm() -> None:
     Breaks it catches: a lease that is not renewed while a send runs; a claim without the status condition.
     """
     chaos("calm", 8)
+
+
+@pytest.mark.skipif(not DATABASE_URL.startswith("postgres"), reason="SQLite's file has no second host")
+@pytest.mark.skipif(
+    faketime_library() is None, reason="libfaketime is not installed: all clocks here are one"
+)
+def test_clocks_of_two_hosts() -> None:
+    """Law: a second cluster whose clock is 90 s ahead takes no living lease and sends nothing early or twice: what
+    is due, and how long a lease holds, is read from the database's clock (C4, C13).
+
+    Break it catches: a lease, or what has passed, reckoned by the host's clock.
+    """
+    chaos("calm", 5, "--clocks-apart", "90")
