@@ -6,8 +6,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS
 
 QUEUE = "queue"
@@ -28,7 +31,9 @@ class NotificationSettings:
     rates: Mapping[str, str]  # "caller", "address": requests, as "100/minute"
 
 
+@cache
 def notification_settings() -> NotificationSettings:
+    """The settings of this moment. Read once, and again after `override_settings`: one POST asks for them six times."""
     return NotificationSettings(
         via=settings.NOTIFICATIONS_VIA,
         channel=getattr(settings, "NOTIFICATIONS_CHANNEL", "log"),
@@ -42,6 +47,12 @@ def notification_settings() -> NotificationSettings:
         max_wait=getattr(settings, "NOTIFICATIONS_MAX_WAIT", timedelta(seconds=10)),
         rates=getattr(settings, "NOTIFICATIONS_RATES", {}),
     )
+
+
+@receiver(setting_changed)
+def forget_settings(*, setting: str, **kwargs: object) -> None:
+    if setting.startswith("NOTIFICATIONS_"):
+        notification_settings.cache_clear()
 
 
 def backend_alias(via: str) -> str:

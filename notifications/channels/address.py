@@ -1,7 +1,17 @@
 """E-mail addresses: one and only one, in the one form that is stored."""
 
+import re
+
 from django.core.exceptions import ValidationError
 from email_validator import EmailNotValidError, validate_email
+
+# What most addresses look like, and the library would let pass unchanged: it takes 1 µs instead of 60. A test
+# holds it to that. Anything else (IDNA, quotes, upper case, every refusal) is the library's.
+PLAIN = re.compile(
+    r"(?=[^@]{1,64}@)[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*"
+    r"@(?=[^@]{1,180}\Z)(?:[a-z0-9](?:[a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]{2,24}",
+    re.ASCII | re.IGNORECASE,
+)
 
 MAX_LENGTH = 254  # RFC 5321 4.5.3.1.3: a path of 256 octets, less its angle brackets
 
@@ -13,6 +23,9 @@ def clean_address(address: str) -> str:
     RFC 5321 and 5322 (email-validator): 254 characters, 64 before the @. A domain needs a dot: `you@localhost`
     would be somebody on this machine. No DNS look-up is made.
     """
+    if PLAIN.fullmatch(address):
+        local, _, domain = address.rpartition("@")
+        return f"{local}@{domain.lower()}"
     if len(address) > MAX_LENGTH:
         raise ValidationError(f"An address has at most {MAX_LENGTH} characters.", code="max_length")
     if any(ord(character) < 32 or ord(character) == 127 for character in address):
