@@ -11,12 +11,12 @@ from django.core.exceptions import ValidationError
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult
 from django.utils import timezone
 
-from . import limits, tasks
+from . import limits, statements, tasks
 from .backends.enqueueing import enqueue_many, enqueue_with_row
 from .channels import channels
 from .conf import QUEUE, backend_alias, notification_settings, via_choices
 from .exceptions import RecipientLimitReached
-from .models import Notification, new_id
+from .models import Notification, database, new_id
 from .request_id import request_id
 from .signals import accepted
 
@@ -58,11 +58,11 @@ def order(
         via=QUEUE if via == DEFAULT_TASK_BACKEND_ALIAS else via or settings.via,
         dedupe_key=dedupe_key,
     )
-    fields |= {"owner": owner, "request_id": request_id.get()}
+    fields |= {"owner": owner, "request_id": request_id.get(), "due_at": None}
     task = tasks.lane(fields["channel"])
     if due_at is not None and due_at > timezone.now():
         task = task.using(run_after=due_at)
-        fields |= {"due_at": due_at, "next_attempt_at": due_at}
+        fields["due_at"] = due_at
     elif fields["via"] != QUEUE:
         task = task.using(backend=backend_alias(fields["via"]))
     return Order(task, fields)
@@ -81,7 +81,8 @@ def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notificati
         return _duplicate(there[order.dedupe_key])
     limits.count(order.fields["recipient"])
     task_id = enqueue_with_row(order.task, [str(order.id)], enqueue=enqueue)
-    notification = Notification.objects.create(id=order.id, task_id=task_id, **order.fields)
+    notification = Notification(id=order.id, task_id=task_id, **order.fields)
+    _store([notification])
     _announce(notification)
     return notification
 
@@ -142,10 +143,20 @@ def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) 
             ids = [str(order.id) for order in orders if order.task == task]
             enqueue_with_row(task, ids, enqueue=enqueue)
     rows = [Notification(id=order.id, task_id=task_ids.get(order.id, ""), **order.fields) for order in orders]
-    Notification.objects.bulk_create(rows)
+    if rows:
+        _store(rows)
     for row in rows:
         _announce(row)
     return rows
+
+
+def _store(rows: Sequence[Notification]) -> None:
+    """Write new rows. What the database fills in is filled in on the objects too, without another look."""
+    created_at = statements.insert(rows, database())
+    for row in rows:
+        row.created_at = created_at
+        row.due_at = row.next_attempt_at = row.due_at or created_at
+        row._state.adding, row._state.db = False, database()  # noqa: SLF001  (as Model.save does)
 
 
 def _announce(notification: Notification) -> None:

@@ -5,10 +5,19 @@ overlapping batches (entries may be doubled) then wait for each other; in any ot
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from .rows import ATTEMPT, NOTIFICATION, Claim, Record, seconds
+from .rows import ATTEMPT, INSERTED, NOTIFICATION, Claim, Record, seconds
+
+TYPES = "uuid text text text text text text text bigint text uuid text timestamptz".split()
+INSERT = f"""
+    INSERT INTO {NOTIFICATION} ({", ".join(INSERTED)}, next_attempt_at, created_at, attempt_count)
+    SELECT {", ".join(INSERTED[:-1])}, coalesce(due_at, statement_timestamp()),
+        coalesce(due_at, statement_timestamp()), statement_timestamp(), 0
+    FROM unnest({", ".join(f"%s::{type}[]" for type in TYPES)}) AS new ({", ".join(INSERTED)})
+    RETURNING created_at
+"""  # noqa: S608 (constants, here and below)
 
 CLAIM = f"""
     UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
@@ -19,7 +28,7 @@ CLAIM = f"""
         ORDER BY id FOR UPDATE
     )
     RETURNING id::text, recipient, subject, message, channel, created_at, due_at, claimed_at, attempt_count
-"""  # noqa: S608 (constants, here and below)
+"""  # noqa: S608
 
 RENEW = f"""
     UPDATE {NOTIFICATION} SET lease_expires_at = clock_timestamp() + %s::interval
@@ -64,6 +73,12 @@ RECORD = f"""
     FROM done JOIN moved ON moved.id = done.id
     RETURNING notification_id::text
 """  # noqa: S608
+
+
+def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
+    cursor.execute(INSERT, [[getattr(row, name) for row in rows] for name in INSERTED])
+    created_at: datetime = cursor.fetchone()[0]
+    return created_at
 
 
 def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
