@@ -14,7 +14,6 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
-from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
@@ -63,7 +62,7 @@ class InvalidHeader(APIException):
         self.errors = [{"parameter": name, "code": self.default_code, "detail": detail}]
 
 
-def problem_response(exception: Exception, context: Mapping[str, Any]) -> Response | None:
+def problem_response(exception: Exception, context: Mapping[str, Any]) -> JsonResponse | None:
     """DRF's EXCEPTION_HANDLER. None for what is no client's error: Django answers 500 by `server_error`."""
     exception = _translated(exception)
     response = exception_handler(exception, dict(context))
@@ -80,7 +79,8 @@ def problem_response(exception: Exception, context: Mapping[str, Any]) -> Respon
         errors = list(errors_of(exception.detail, parameters))
         detail = " ".join(error["detail"] for error in errors)
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
-    return Response(
+    # Not by the view's renderer: that of a page would make a page of it.
+    return JsonResponse(
         problem(response.status_code, detail, request.path, errors),
         status=response.status_code,
         headers=headers,

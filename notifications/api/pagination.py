@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Q, Subquery
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from ..models import Notification, NotificationQuerySet
@@ -25,7 +25,7 @@ class Page:
 def page(rows: NotificationQuerySet, request: Request, query: dict[str, Any]) -> Page:
     """The page that `query` (`cursor`, `page_size`) asks for, newest first.
 
-    Raises ValidationError for a cursor that is not ours, or whose row is gone.
+    Raises ValidationError for a cursor that is not ours, NotFound where its row is gone.
     """
     size = query["page_size"]
     if query.get("cursor"):
@@ -34,7 +34,7 @@ def page(rows: NotificationQuerySet, request: Request, query: dict[str, Any]) ->
         # text does not compare equal to it.
         anchor = rows.model._default_manager.filter(pk=last)  # noqa: SLF001 (Django's documented name)
         if not anchor.exists():
-            raise ValidationError({"cursor": "The row this cursor stands on is gone. Begin again."}, "gone")
+            raise NotFound("The row this cursor stands on is gone. Begin again.")
         created_at = Subquery(anchor.values("created_at")[:1])
         rows = rows.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=last)).filter(
             created_at__lte=created_at  # the index's own condition; the one above is not

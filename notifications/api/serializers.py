@@ -14,6 +14,22 @@ NON_FIELD = api_settings.NON_FIELD_ERRORS_KEY
 DEFAULT_MESSAGE = "some notification"
 
 
+class ViaField(serializers.CharField):
+    """What it may be is a matter of the settings; the front desk refuses the rest, and says what there is."""
+
+
+class ChannelField(serializers.CharField):
+    """The same, for CHANNELS."""
+
+
+class CursorField(serializers.CharField):
+    """A place in the list."""
+
+
+class RecipientField(serializers.CharField):
+    """The channel says what one is."""
+
+
 class SendSerializer(serializers.Serializer):
     """The body (or query) of `POST /send-notification/{email}`."""
 
@@ -22,9 +38,7 @@ class SendSerializer(serializers.Serializer):
         trim_whitespace=False,
         help_text=f"The text. Without it, the text is `{DEFAULT_MESSAGE}`.",
     )
-    via = serializers.CharField(
-        required=False, help_text="Where it runs: `queue`, `thread` or another alias of TASKS."
-    )
+    via = ViaField(required=False, help_text="Where it runs; the default is a setting.")
 
 
 class StrictSerializer(serializers.Serializer):
@@ -41,20 +55,17 @@ class StrictSerializer(serializers.Serializer):
 class NewNotificationSerializer(StrictSerializer):
     """What `services.accept` is told."""
 
-    recipient = serializers.CharField(
+    recipient = RecipientField(
         max_length=2048, help_text="One address, of the kind that the channel writes to."
     )
     message = serializers.CharField(trim_whitespace=False)
     subject = serializers.CharField(max_length=255, required=False, allow_blank=True)
-    channel = serializers.CharField(
-        required=False, help_text="An alias of CHANNELS; the default is a setting."
-    )
-    via = serializers.CharField(
-        required=False, help_text="Where it runs: `queue`, `thread` or another alias of TASKS."
-    )
+    channel = ChannelField(required=False, help_text="The way out; the default is a setting.")
+    via = ViaField(required=False, help_text="Where it runs; the default is a setting.")
     due_at = serializers.DateTimeField(required=False, help_text="Not sent before this time.")
     dedupe_key = serializers.CharField(
         max_length=255,
+        trim_whitespace=False,
         required=False,
         help_text="You have one notification for each key: asked again, you get the one that is there.",
     )
@@ -130,7 +141,7 @@ class ListQuerySerializer(StrictSerializer):
     recipient = serializers.CharField(required=False, help_text="As it is stored: the whole address.")
     created_after = serializers.DateTimeField(required=False)
     created_before = serializers.DateTimeField(required=False)
-    cursor = serializers.CharField(required=False, help_text="From `next` of the page before.")
+    cursor = CursorField(required=False, help_text="From `next` of the page before.")
     page_size = serializers.IntegerField(min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE)
 
 

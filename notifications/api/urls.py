@@ -1,8 +1,12 @@
 """The door's addresses."""
 
+from django.conf import settings
 from django.urls import path, re_path
+from django.utils.csp import CSP
+from django.views.decorators.csp import csp_override
 
 from .bulk import NotificationsInBulk
+from .openapi import Documentation, Schema
 from .probes import Metrics, livez, readyz
 from .views import (
     CancelNotification,
@@ -11,6 +15,9 @@ from .views import (
     ResendNotification,
     SendNotification,
 )
+
+# Swagger UI sets styles from its script; everything else stays as strict as elsewhere.
+with_styles = csp_override(settings.SECURE_CSP | {"style-src": [CSP.SELF, CSP.UNSAFE_INLINE]})
 
 urlpatterns = [
     # `(?s:.+?)` takes whatever stands there, slashes and line ends too: a bad address gets an answer that says
@@ -23,6 +30,8 @@ urlpatterns = [
     path("api/v1/notifications/<uuid:pk>", NotificationDetail.as_view(), name="notification"),
     path("api/v1/notifications/<uuid:pk>/cancel", CancelNotification.as_view(), name="notification-cancel"),
     path("api/v1/notifications/<uuid:pk>/resend", ResendNotification.as_view(), name="notification-resend"),
+    path("api/v1/schema", Schema.as_view(), name="schema"),
+    path("api/v1/docs", with_styles(Documentation.as_view()), name="docs"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),

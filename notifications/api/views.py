@@ -9,12 +9,14 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from .. import services
 from ..background import BackgroundTasks, pool
 from ..models import Notification, NotificationQuerySet
+from . import openapi
 from .door import Door
 from .idempotency import answered_once
 from .pagination import page
@@ -37,6 +39,7 @@ class SendNotification(Door):
     rights = {"POST": "add_notification"}
     query_parameters = ["message", "via"]
 
+    @openapi.send
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = _raw(request)
         data = request.query_params.dict() | _fields(request.data)
@@ -62,11 +65,13 @@ class Notifications(Door):
     """All that the caller may know of, newest first; or a new one."""
 
     rights = {"GET": "view_notification", "POST": "add_notification"}
+    parser_classes = [JSONParser]
 
     @property
     def query_parameters(self) -> list[str]:  # type: ignore[override]
         return list(ListQuerySerializer().fields) if self.request.method == "GET" else []
 
+    @openapi.list_notifications
     def get(self, request: Request) -> Response:
         serializer = ListQuerySerializer(data=request.query_params)
         serializer.is_valid(raise_exception=True)
@@ -76,6 +81,7 @@ class Notifications(Door):
             {"next": found.next, "results": NotificationSummarySerializer(found.rows, many=True).data}
         )
 
+    @openapi.create
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = _raw(request)
         serializer = NewNotificationSerializer(data=request.data)
@@ -108,6 +114,7 @@ class NotificationDetail(Door):
 
     rights = {"GET": "view_notification"}
 
+    @openapi.detail
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         notification = get_object_or_404(visible(request), pk=pk)
         seconds = preferred_wait(request)
@@ -131,6 +138,7 @@ class CancelNotification(Door):
 
     rights = {"POST": "cancel_notification"}
 
+    @openapi.cancel
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.cancel(notification)
@@ -142,6 +150,7 @@ class ResendNotification(Door):
 
     rights = {"POST": "resend_notification"}
 
+    @openapi.resend
     def post(self, request: Request, pk: UUID, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = _raw(request)
         notification = get_object_or_404(visible(request), pk=pk)

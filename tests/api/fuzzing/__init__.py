@@ -1,0 +1,1 @@
+"""How schemathesis asks, and the settings of the service that it asks."""
