@@ -22,7 +22,8 @@ class LogChannel(BaseChannel):
     """Append `notification for {recipient}: {message}` to the file named by the option `path`.
 
     All lines of a batch are one `write()` in append mode, which the kernel does not interleave with another
-    process's. Control characters are escaped, so that no message can forge a second line.
+    process's. Control characters are escaped, so that no message can forge a second line. What a writer that was
+    killed in the middle left behind is a line of its own, and no part of the next one.
     """
 
     @property
@@ -38,7 +39,7 @@ class LogChannel(BaseChannel):
             for message in messages
         ).encode(errors="backslashreplace")
         try:
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
             try:
                 self._write(file, lines)
             finally:
@@ -71,6 +72,9 @@ class LogChannel(BaseChannel):
         # The lock is for the disk that fills up in the middle of a batch: only then the torn piece is cut off
         # again, and nobody else may have written behind it.
         fcntl.flock(file, fcntl.LOCK_EX)
+        size = os.fstat(file).st_size  # 0 for what is no file: a pipe, a terminal
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            lines = b"\n" + lines  # kill -9 ends a write between two pages
         written = os.write(file, lines)
         if written != len(lines):
             os.ftruncate(file, os.fstat(file).st_size - written)

@@ -55,6 +55,16 @@ def test_as_many_lines_as_messages(bodies: list[str]) -> None:
     assert len(lines.splitlines()) == len(bodies)
 
 
+def test_a_torn_line_harms_nobody(log_file: Path) -> None:
+    """kill -9 may end a write of many lines anywhere: the piece stays a piece, the next line is whole."""
+    log_file.write_text("notification for you@exam")
+    channels["log"].send([message()])
+    assert log_file.read_text().splitlines() == [
+        "notification for you@exam",
+        "notification for you@example.com: hello",
+    ]
+
+
 @pytest.mark.process
 def test_many_processes_write_whole_lines(tmp_path: Path) -> None:
     """One write() in append mode a batch: lines of four processes never mix."""
