@@ -16,7 +16,6 @@ from .conf import notification_settings, via_choices
 from .pacing import Limits
 from .retry import RetryPolicy
 
-
 register(check_background_tasks, "notifications")
 
 

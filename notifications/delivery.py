@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import batched, groupby
 from time import monotonic
 
 from django.db import transaction
@@ -30,6 +30,7 @@ from .statements import Claim, Record
 
 logger = logging.getLogger("notifications.delivery")
 
+BATCH = 500  # notifications that are claimed at once; a merged call may bring many more
 MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
 
 # Not permanent: in a rolling deploy another worker may know the channel already.
@@ -44,7 +45,8 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     """
     using = database()
     lease = notification_settings().lease
-    _send_and_settle(pacing.claim(list(ids), lease, using, reschedule), reschedule, lease, using)
+    for batch in batched(ids, BATCH):
+        _send_and_settle(pacing.claim(batch, lease, using, reschedule), reschedule, lease, using)
 
 
 def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from .exceptions import RecipientLimitReached
 from .models import Notification, database, new_id
 from .request_id import request_id
 from .signals import accepted
+
+ENTRY = 100  # notifications of a batch that share an entry of the queue
 
 Refusal = ValidationError | RecipientLimitReached
 
@@ -129,14 +132,17 @@ def _over_limit(orders: Mapping[int, Order]) -> dict[int, RecipientLimitReached]
 
 
 def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> list[Notification]:
-    queued = [order for order in orders if order.task.backend == DEFAULT_TASK_BACKEND_ALIAS]
-    task_ids = dict(
-        zip(
-            (order.id for order in queued),
-            enqueue_many((order.task, [[str(order.id)]]) for order in queued),
-            strict=True,
-        )
-    )
+    by_task: dict[Task, list[Order]] = {}
+    for order in orders:
+        if order.task.backend == DEFAULT_TASK_BACKEND_ALIAS:
+            by_task.setdefault(order.task, []).append(order)
+    entries = [(task, part) for task, group in by_task.items() for part in batched(group, ENTRY)]
+    calls = [(task, [[str(order.id) for order in part]]) for task, part in entries]
+    task_ids = {
+        order.id: task_id
+        for (_, part), task_id in zip(entries, enqueue_many(calls), strict=True)
+        for order in part
+    }
     for alias in {order.task.backend for order in orders} - {DEFAULT_TASK_BACKEND_ALIAS}:
         # Not one task each: such a backend may publish over the network, or on threads of this process.
         for task in {order.task for order in orders if order.task.backend == alias}:
