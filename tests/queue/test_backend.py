@@ -120,7 +120,16 @@ def test_priority_goes_first() -> None:
         tasks.add.using(priority=priority).enqueue(priority)
     order = [SignedPackage.loads(entry.payload)["args"][0] for entry in OrmBroker().claim(10)]
     assert order == [100, 50, 0, 0, -10]
-    assert tasks.add.using(priority=50).enqueue(1).task.priority == 50
+    result = tasks.add.using(priority=50).enqueue(1)
+    assert tasks.add.get_result(result.id).task.priority == 50
+
+
+def test_a_claim_over_priorities_keeps_its_limit() -> None:
+    """Law: never more than was asked for, however many priorities there are."""
+    for priority in (0, 5, 9):
+        for _ in range(2):
+            tasks.add.using(priority=priority).enqueue(priority)
+    assert [len(OrmBroker().claim(3)) for _ in range(3)] == [3, 3, 0]
 
 
 def test_an_urgent_entry_passes_a_bulk() -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from . import package, results, signing
 from .broker import OrmBroker
 from .execution import encode, row
+from .sql import not_a_lease
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def settle_crashed(broker: OrmBroker, pks: list[int], reason: str) -> None:
             logger.error("task=%s id=%s outcome=failed reason=%r", content.get("name"), content["id"], what)
         else:
             content["crashes"] = crashes
-            again = (now + AGAIN_AFTER * crashes).replace(microsecond=1)
+            again = not_a_lease(now + AGAIN_AFTER * crashes)
             broker.table.rewrite(pk, signing.dumps(content), again)
             logger.warning(
                 "task=%s id=%s outcome=again crashes=%d", content.get("name"), content["id"], crashes

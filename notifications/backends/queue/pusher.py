@@ -26,7 +26,7 @@ from .control import Control
 from .housekeeping import Housekeeper
 from .pace import Pace
 from .processes import LARGEST_JOB, Job, Report, Slot, Wire, become_child
-from .sql import Entry
+from .sql import Entry, not_a_lease
 from .wakeup import INTERVAL, Listener
 
 logger = logging.getLogger(__name__)
@@ -195,8 +195,7 @@ class Pusher:
         if entry.pk not in self.warned:
             self.warned.add(entry.pk)
             logger.warning("entry=%d outcome=kept reason=%r", entry.pk, why)
-        again = (timezone.now() + LOOK_AGAIN).replace(microsecond=1)
-        self.put_back.append((entry, again))
+        self.put_back.append((entry, not_a_lease(timezone.now() + LOOK_AGAIN)))
 
     def hand_out(self, entries: Iterable[tuple[Entry, package.Target]], hands: list[Hand]) -> None:
         kinds: dict[str, tuple[package.Target, list[Entry]]] = {}

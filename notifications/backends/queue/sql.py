@@ -76,6 +76,11 @@ ON CONFLICT (id) DO UPDATE SET result = excluded.result, started = excluded.star
 """
 
 
+def not_a_lease(moment: datetime) -> datetime:
+    """The moment as a lock that only waits: see Note [A lease is a whole second]."""
+    return moment.replace(microsecond=moment.microsecond | 1)
+
+
 class Entry(NamedTuple):
     """A claimed row. `place` is the lock it had: what puts it back where it stood."""
 
