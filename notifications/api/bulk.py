@@ -38,7 +38,7 @@ class NotificationsInBulk(Door):
 
     @openapi.bulk
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
-        query = BulkQuerySerializer(data=request.query_params)
+        query = BulkQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         body: bytes = request.stream.read() if request.stream else b""
         items = [_checked(item) for item in _items(request, body)]

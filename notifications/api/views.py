@@ -73,7 +73,10 @@ class Notifications(Door):
 
     @openapi.list_notifications
     def get(self, request: Request) -> Response:
-        serializer = ListQuerySerializer(data=request.query_params)
+        # Not the QueryDict itself: REST framework takes an empty value in one for none at all.
+        values = dict(request.query_params.lists())
+        data = {name: value if name == "status" else value[-1] for name, value in values.items()}
+        serializer = ListQuerySerializer(data=data)
         serializer.is_valid(raise_exception=True)
         query = serializer.validated_data
         found = page(_filtered(visible(request), query), request, query)

@@ -139,6 +139,8 @@ class TestTheList:
             ("status=lost", "status"),
             ("page_size=101", "page_size"),
             ("page_size=0", "page_size"),
+            ("via=", "via"),
+            ("status=", "status"),
             ("cursor=!", "cursor"),
             ("cursor=AAAA", "cursor"),
             ("created_after=yesterday", "created_after"),

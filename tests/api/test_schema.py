@@ -133,6 +133,7 @@ def _answers(url: str) -> bool:
 
 
 @pytest.mark.process
+@pytest.mark.timeout(240)
 def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
     """schemathesis, all checks: what the schema allows is accepted, what it forbids is refused, each answer is one it
     names, no call goes without credentials, nobody reads what is another's, and nothing is a 500."""
@@ -157,9 +158,11 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
             "--checks",
             "all",
             "--max-examples",
-            "25",
-            "--max-time",
-            "60",
+            "10",
+            "--seed",
+            "1",  # the same requests in every run; take another to look further
+            "--workers",
+            "2",
             "--no-shrink",
         ],
         cwd=tmp_path,
@@ -171,7 +174,7 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=170,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No issues found" in done.stdout
