@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult
+from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult, task_backends
 from django.utils import timezone
 
 from . import limits, statements, tasks
@@ -67,7 +67,10 @@ def order(
         task = task.using(run_after=due_at)
         fields["due_at"] = due_at
     elif fields["via"] != QUEUE:
-        task = task.using(backend=backend_alias(fields["via"]))
+        alias = backend_alias(fields["via"])
+        task = task.using(
+            backend=alias, priority=task.priority if task_backends[alias].supports_priority else 0
+        )
     return Order(task, fields)
 
 

@@ -18,7 +18,7 @@ def deliver(notification_ids: list[str]) -> None:
     delivery.deliver(notification_ids, reschedule=deliver_later)
 
 
-@task
+@task(priority=-1)  # of the queue: one worker is kept from what waits in the background
 @mergeable
 def deliver_slowly(notification_ids: list[str]) -> None:
     """The same for channels that wait on the network: a lane of its own, and a thread for each."""

@@ -1,7 +1,8 @@
 """The raw SQL of the way of a notification: insert, claim, renew and record whole batches, on both databases.
 
 Why not the ORM: it has no UPDATE … RETURNING and no UPDATE from a list of rows, so a batch would cost a
-statement for each notification; and its INSERT costs more than all the rest of a POST's SQL. Rows travel as arrays (PostgreSQL) or one JSON text (SQLite), so the text of
+statement for each notification; and its INSERT costs more than all the rest of a POST's SQL. Rows
+travel as arrays (PostgreSQL) or one JSON text (SQLite), so the text of
 a statement never changes and a batch has no limit of parameters. Times are the database's own. Ids are strings:
 a batch of 500 would make 1500 UUID objects that nobody looks into.
 """

@@ -10,7 +10,21 @@ from typing import Any
 
 from .rows import ATTEMPT, INSERTED, NOTIFICATION, Claim, Record, seconds
 
-TYPES = "uuid text text text text text text text bigint text uuid text timestamptz".split()
+TYPES = [
+    "uuid",
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "text",
+    "bigint",
+    "text",
+    "uuid",
+    "text",
+    "timestamptz",
+]
 INSERT = f"""
     INSERT INTO {NOTIFICATION} ({", ".join(INSERTED)}, next_attempt_at, created_at, attempt_count)
     SELECT {", ".join(INSERTED[:-1])}, coalesce(due_at, statement_timestamp()),

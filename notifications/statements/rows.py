@@ -6,9 +6,21 @@ from datetime import datetime, timedelta
 NOTIFICATION = "notifications_notification"
 ATTEMPT = "notifications_attempt"
 # The attributes of a new notification, which are its columns too.
-INSERTED = (
-    "id recipient subject message channel via status task_id owner_id dedupe_key resend_of request_id due_at"
-).split()
+INSERTED = [
+    "id",
+    "recipient",
+    "subject",
+    "message",
+    "channel",
+    "via",
+    "status",
+    "task_id",
+    "owner_id",
+    "dedupe_key",
+    "resend_of",
+    "request_id",
+    "due_at",
+]
 
 
 @dataclass(frozen=True, slots=True)

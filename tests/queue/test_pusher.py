@@ -182,3 +182,47 @@ def test_a_worker_that_does_not_read_holds_up_nobody(boss: Pusher, play: Play) -
     boss.look()
     assert worker.hand.wire is not None
     assert worker.hand.wire.has_more
+
+
+def test_one_worker_is_kept_from_the_background(boss: Pusher, play: Play) -> None:
+    """Law: however much waits in the background, the rest does not wait for it to end."""
+    first, second = play(1), play(2)
+    enqueue(tasks.collect.using(priority=-1), 300)
+    boss.look()
+    background = first.job()
+    assert len(background.entries) > 1
+    assert not second.hand.jobs
+    boss.look_at = boss.poll_at = 0.0
+    boss.look()
+    assert not second.hand.jobs, "still not, when it is asked again"
+
+    enqueue(tasks.collect, 1)
+    boss.look_at = boss.poll_at = 0.0
+    boss.look()
+    assert len(second.job().entries) == 1
+
+
+def test_what_waits_in_the_background_is_taken_when_its_worker_is_free(boss: Pusher, play: Play) -> None:
+    """Law: the end of one background job is the beginning of the next, without waiting for a poll."""
+    worker, _ = play(1), play(2)
+    enqueue(tasks.collect.using(priority=-1), 300)
+    boss.look()
+    worker.job()
+    worker.report()
+    assert boss.poll_at == boss.look_at == 0.0
+    boss.look()
+    assert worker.job().entries
+
+
+def test_a_single_worker_does_both(boss: Pusher, play: Play) -> None:
+    """Law: where there is one worker, the background is its work too, after everything else."""
+    worker = play(1)
+    enqueue(tasks.collect.using(priority=-1), 1)
+    enqueue(tasks.collect, 1)
+    boss.look()
+    assert [payload for _, payload in worker.job().entries]
+    worker.report()
+    boss.look_at = boss.poll_at = 0.0
+    boss.look()
+    assert worker.job().entries
+    assert OrmQ.objects.filter(key="default:-1").exists()

@@ -9,7 +9,7 @@ from django_q.brokers import Broker
 from django_q.conf import Conf
 
 from . import wakeup
-from .sql import Entry, NewEntry, QueueTable
+from .sql import Entry, NewEntry, QueueTable, priority_of
 
 # How long a claim holds without renewal. Short, so that what a dead cluster held comes back soon; the pusher
 # renews what is still being worked on, so a long task never outlives it.
@@ -36,12 +36,17 @@ class OrmBroker(Broker):  # type: ignore[misc]
         [pk] = insert([NewEntry(self.list_key or Conf.CLUSTER_NAME, task)])
         return pk
 
-    def claim(self, limit: int) -> list[Entry]:
-        """Up to `limit` due entries, leased. Empty when nothing is due; never waits."""
+    def claim(self, limit: int, *, background: bool | None = None) -> list[Entry]:
+        """Up to `limit` due entries, leased. Empty when nothing is due; never waits.
+
+        `background` True takes only what has a priority below 0, False only the rest.
+        """
         claimed: list[Entry] = []
         for key in self.table.keys(self.list_key):
             if len(claimed) >= limit:
                 break
+            if background is not None and background != ((priority_of(key, self.list_key) or 0) < 0):
+                continue
             claimed += self.table.claim(key, limit - len(claimed), LEASE)
         return claimed
 

@@ -103,6 +103,7 @@ class Execution:
         self.broker = broker
         self.slot = slot
         self.made = 0
+        self.seconds = 0.0  # spent in calls, without what it took to acknowledge them
         self._pks: list[int] = []
         self._rows: list[tuple[Any, ...]] = []
 
@@ -116,7 +117,9 @@ class Execution:
                 self.acknowledge()
                 return [pk for late in calls[number:] for pk in late.pks], unknown
             self.slot.start(call.index, len(call.pks), call.limit)
+            begun = time.monotonic()
             self._make(call)
+            self.seconds += time.monotonic() - begun
             self.slot.end()
             if time.monotonic() - since > ACKNOWLEDGE_AFTER:
                 self.acknowledge()

@@ -153,7 +153,7 @@ class Report:
 
     unbegun: list[int]
     unknown: dict[int, str]  # why this version cannot run it
-    seconds: float
+    seconds: float  # spent in calls
     leaving: bool
 
 

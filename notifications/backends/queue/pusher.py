@@ -49,6 +49,7 @@ class Handed:
     merged: bool
     start_before: float
     size: int
+    background: bool
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ class Pusher:
         self.listener = Listener(self.table.using)
         self.stopping = False
         self.appetite = int(Conf.BULK)
+        self.more_behind = False  # in the background, when it was last looked at
         self.look_at = 0.0
         self.poll_at = 0.0
         self.awake_until = 0.0
@@ -135,7 +137,11 @@ class Pusher:
         if not hand.jobs:
             return True
         [first, *more] = hand.jobs
-        return not more and self.pace.is_quick(first.path, 1 if first.merged else len(first.entries))
+        return (
+            not more
+            and not first.background
+            and self.pace.is_quick(first.path, 1 if first.merged else len(first.entries))
+        )
 
     # --- claim and hand out -----------------------------------------------------------------------------
 
@@ -159,11 +165,13 @@ class Pusher:
             return
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
-        claimed = self.broker.claim(limit)
+        claimed = self.broker.claim(limit, background=False)
         self.look_at = now + GATHER
         if claimed:
-            self.calm_from = now + CALM_AFTER
             self.hand_out(self.known(claimed), hands)
+        behind = self.look_behind()
+        if claimed or behind:
+            self.calm_from = now + CALM_AFTER
         elif self.run_once and not any(hand.jobs for hand in self.hands.values()):
             self.stopping = True
         if len(claimed) >= limit:
@@ -171,6 +179,26 @@ class Pusher:
         else:
             # Whoever enqueued just after the one that was heard may have been silent: see `wakeup`.
             self.poll_at = now + (2 * GATHER if now < self.awake_until else self.idle_for())
+
+    def look_behind(self) -> bool:
+        """Claim what waits in the background, for workers that have nothing else. Whether there was any.
+
+        Note [The last worker]: priorities below 0 are for what may take its time. However much of it there is,
+        one worker (where there are two or more) is kept from it, so that the rest never waits for it to end.
+        """
+        hands = [hand for hand in self.hands.values() if hand.wire is not None and not hand.leaving]
+        busy = sum(any(handed.background for handed in hand.jobs) for hand in hands)
+        room = max(1, len(hands) - 1) - busy
+        idle = [hand for hand in hands if not hand.jobs][: max(0, room)]
+        self.more_behind = True
+        if not idle:
+            return False
+        limit = min(int(Conf.BULK), LARGEST_JOB) * len(idle)
+        claimed = self.broker.claim(limit, background=True)
+        self.more_behind = len(claimed) >= limit
+        if claimed:
+            self.hand_out(self.known(claimed), idle, background=True)
+        return bool(claimed)
 
     def idle_for(self) -> float:
         """Seconds until the next entry is due, at most the polling interval."""
@@ -197,25 +225,33 @@ class Pusher:
             logger.warning("entry=%d outcome=kept reason=%r", entry.pk, why)
         self.put_back.append((entry, not_a_lease(timezone.now() + LOOK_AGAIN)))
 
-    def hand_out(self, entries: Iterable[tuple[Entry, package.Target]], hands: list[Hand]) -> None:
+    def hand_out(
+        self,
+        entries: Iterable[tuple[Entry, package.Target]],
+        hands: list[Hand],
+        *,
+        background: bool = False,
+    ) -> None:
         kinds: dict[str, tuple[package.Target, list[Entry]]] = {}
         for entry, target in entries:
             kinds.setdefault(target.path, (target, []))[1].append(entry)
         free = deque(hands)
         for target, waiting in kinds.values():
             room = self.pace.room(target)
-            self.appetite = room
+            if not background:
+                self.appetite = room
             while waiting and free:
                 idle = sum(not hand.jobs for hand in free) or 1
                 share = min(room, -(-len(waiting) // idle))
-                self.hand(free.popleft(), waiting[:share], target)
+                self.hand(free.popleft(), waiting[:share], target, background=background)
                 del waiting[:share]
             self.put_back += [(entry, entry.place) for entry in waiting]
 
-    def hand(self, hand: Hand, entries: list[Entry], target: package.Target) -> None:
+    def hand(self, hand: Hand, entries: list[Entry], target: package.Target, *, background: bool) -> None:
         assert hand.wire is not None
         start_before = time.monotonic() + START_WITHIN
-        handed = Handed({e.pk: e for e in entries}, target.path, target.mergeable, start_before, len(entries))
+        held = {entry.pk: entry for entry in entries}
+        handed = Handed(held, target.path, target.mergeable, start_before, len(held), background)
         hand.jobs.append(handed)
         self.deliver(hand, Job(start_before, [(entry.pk, entry.payload) for entry in entries]))
 
@@ -252,6 +288,8 @@ class Pusher:
             self.hang_up(hand)
             return False
         handed = hand.jobs.popleft()
+        if handed.background and self.more_behind:
+            self.poll_at = self.look_at = 0.0
         for pk in report.unbegun:
             if entry := handed.entries.get(pk):
                 self.put_back.append((entry, entry.place))

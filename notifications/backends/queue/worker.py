@@ -5,7 +5,6 @@ It needs nobody to finish: when the pusher is gone it ends the job it has, and t
 
 import logging
 import socket
-import time
 from typing import Any
 
 from django_q.conf import Conf
@@ -32,7 +31,7 @@ def work(parent: int, sock: socket.socket, others: socket.socket, slot: Slot, br
             job: Job = wire.receive()
         except EOFError:
             return
-        since = time.monotonic()
+        before = execution.seconds
         slot.take([pk for pk, _ in job.entries])
         if leaving:
             unbegun, unknown = [pk for pk, _ in job.entries], dict[int, str]()
@@ -40,7 +39,7 @@ def work(parent: int, sock: socket.socket, others: socket.socket, slot: Slot, br
             unbegun, unknown = execution.run(job)
         slot.drop()
         leaving = leaving or execution.made >= Conf.RECYCLE or rss_check()
-        _report(wire, Report(unbegun, unknown, time.monotonic() - since, leaving))
+        _report(wire, Report(unbegun, unknown, execution.seconds - before, leaving))
 
 
 def _report(wire: Wire, report: Any) -> None:
