@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched, groupby
-from time import monotonic
+from time import monotonic, sleep
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 
 from . import pacing, statements
 from .channels import Message, SendResult, channels
@@ -31,6 +31,7 @@ from .statements import Claim, Record
 logger = logging.getLogger("notifications.delivery")
 
 BATCH = 500  # notifications that are claimed at once; a merged call may bring many more
+FIRST_PAUSE = 0.05  # seconds before a record is tried again; it doubles, up to a second
 MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
 
 # Not permanent: in a rolling deploy another worker may know the channel already.
@@ -87,7 +88,31 @@ def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: tim
                 _record(claim, result, policy, claim.claimed_at + elapsed)
                 for claim, result in zip(batch, results, strict=True)
             ]
-            settle(records, reschedule, using)
+            _settle_patiently(records, reschedule, lease, using)
+
+
+def _settle_patiently(
+    records: Sequence[Record], reschedule: Reschedule, lease: timedelta, using: str
+) -> None:
+    """Settle, for as long as a lease in spite of a database that is away.
+
+    Note [The record outlives its connection]: what was sent cannot be taken back. If a connection that was cut, or
+    a file that somebody holds locked, lost the record of it, the whole batch would be sent again. Trying again is
+    safe: should the first record have been committed after all, the second one is fenced off. Past that time the
+    leases pass, and the sweep has it.
+    """
+    deadline, pause = monotonic() + lease.total_seconds(), FIRST_PAUSE
+    while True:
+        try:
+            return settle(records, reschedule, using)
+        except (OperationalError, InterfaceError):
+            connection = connections[using]
+            if connection.in_atomic_block or monotonic() + pause > deadline:
+                raise
+            logger.warning("record=waiting count=%d", len(records), exc_info=True)
+            connection.close()
+            sleep(pause)
+            pause = min(2 * pause, 1.0)
 
 
 def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
-from django.db import DatabaseError, connections
+from django.db import Error, connections
 
 from . import statements
 from .conf import notification_settings
@@ -100,7 +100,7 @@ class Keeper:
         holding.postpone()
         try:
             held = statements.renew(holding.claims, holding.lease, holding.using)
-        except DatabaseError:
+        except Error:
             # The database is away: there are two more tries before the lease passes.
             logger.warning("lease=not-renewed count=%d", len(holding.claims), exc_info=True)
             connections[holding.using].close()

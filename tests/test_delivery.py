@@ -1,14 +1,15 @@
 """The workshop: claim → send → record, and what happens when each of them goes wrong."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from notifications import lease, services, tasks
+from notifications import lease, services, statements, tasks
 from notifications.exceptions import DeliveryError
 from notifications.models import Attempt, Notification, Outcome, Status
 from notifications.signals import recorded
@@ -171,6 +172,78 @@ def test_the_lease_of_a_long_send_is_renewed(accepted: Accept, settings: Any) ->
     assert leases[-1] > leases[0] + timedelta(milliseconds=300)
     assert services.recover().lost == []
     assert row.status == Status.SENT
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection to cut")
+def test_the_record_outlives_its_connection(accepted: Accept) -> None:
+    """A connection that is cut while the channel sends loses no record: nothing is sent twice for it."""
+    row = accepted()
+    [(backend,)] = rows("SELECT pg_backend_pid()", connection)
+
+    def cut(message: Any) -> None:
+        other = connections.create_connection("default")
+        try:
+            assert rows(f"SELECT pg_terminate_backend({backend}, 5000)", other) == [(True,)]
+        finally:
+            other.close()
+
+    recording_channel.behaviours[row.recipient] = cut
+    deliver(row)
+    assert (row.status, row.attempt_count, len(recording_channel.sent())) == (Status.SENT, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows, not the database")
+def test_the_record_outlives_a_locked_file(accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody holds the file for longer than SQLite waits: the record is tried again until it is free."""
+    row = accepted()
+    other = connections.create_connection("default")
+    other.inc_thread_sharing()
+
+    def lock(message: Any) -> None:
+        rows("PRAGMA busy_timeout = 1", connection)
+        rows("BEGIN IMMEDIATE", other)
+
+    def unlock(record: logging.LogRecord) -> bool:
+        if "record=waiting" in record.getMessage():
+            other.connection.rollback()
+        return True
+
+    recording_channel.behaviours[row.recipient] = lock
+    logger = logging.getLogger("notifications.delivery")
+    logger.addFilter(unlock)
+    try:
+        deliver(row)
+    finally:
+        logger.removeFilter(unlock)
+        other.close()
+    assert (row.status, row.attempt_count, len(recording_channel.sent())) == (Status.SENT, 1, 1)
+    assert "record=waiting count=1" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_record_is_not_waited_for_longer_than_its_lease(
+    accepted: Accept, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the lease the sweep has it: the worker is free again, and says what kept it."""
+    settings.NOTIFICATIONS_LEASE = timedelta(milliseconds=120)
+    tries: list[int] = []
+
+    def away(*args: Any) -> set[str]:
+        tries.append(1)
+        raise OperationalError("away")
+
+    monkeypatch.setattr(statements, "record", away)
+    with pytest.raises(OperationalError):
+        deliver(accepted())
+    assert len(tries) == 2
+
+
+def rows(statement: str, over: Any) -> list[tuple[Any, ...]]:
+    with over.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def test_what_was_recorded_is_said(accepted: Accept) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from notifications import lease
 from notifications.lease import Holding, Keeper
@@ -54,8 +54,9 @@ def test_renewed_until_it_ends(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) 
     assert other.claims not in calls
 
 
+@pytest.mark.parametrize("error", [DatabaseError, InterfaceError])
 def test_a_database_that_is_away_is_asked_again(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]
 ) -> None:
     """One renewal that fails is said, and the next one may save the lease."""
     answers: list[Callable[[], int]] = []
@@ -63,7 +64,7 @@ def test_a_database_that_is_away_is_asked_again(
     def renew(*args: object) -> int:
         answers.append(lambda: 1)
         if len(answers) == 1:
-            raise DatabaseError("away")
+            raise error("away")
         return 1
 
     monkeypatch.setattr(lease.statements, "renew", renew)
