@@ -5,7 +5,6 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from ..models import Token
-from ..models.token import digest
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -15,12 +14,10 @@ class TokenAuthentication(BaseAuthentication):
         scheme, _, secret = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        found = Token.objects.valid().with_rights().select_related("user")
-        try:
-            token = found.get(digest=digest(secret.strip()))
-        except Token.DoesNotExist:
+        token = Token.objects.find(secret.strip())
+        if token is None:
             # One answer for unknown, expired and revoked: it says nothing about which of them exist.
-            raise AuthenticationFailed("The token is not valid.") from None
+            raise AuthenticationFailed("The token is not valid.")
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
