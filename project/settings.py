@@ -104,8 +104,7 @@ Q_CLUSTER: dict[str, Any] = {
     "max_attempts": 1,
     "ack_failures": True,
     "save_limit": 0,  # keep every success; more than 0 locks and loads them all at each finished task
-    "bulk": 100,
-    "queue_limit": 200,
+    "bulk": 500,  # entries of a mergeable task that a worker takes at once
     "recycle": 10_000,
     "catch_up": False,
     "log_level": "WARNING",
