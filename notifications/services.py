@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.tasks import TaskResult
 
-from . import intake, recovery, tasks
+from . import intake, limits, recovery, tasks
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .intake import Order, Refusal
-from .models import Notification, database
+from .models import IdempotencyKey, Notification, database
 
 CHUNK = 1000  # notifications of a batch that are written in one transaction
+PRUNED_AT_ONCE = 1000  # rows that are deleted in one transaction: nobody should wait for more
 
 Enqueue = Callable[..., TaskResult]
 
@@ -109,6 +110,17 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
 def recover(*, dry_run: bool = False) -> recovery.Recovered:
     """Hand to the queue what a dead worker or a dead web process held. Safe to call at any time, by anyone."""
     return recovery.recover(tasks.deliver_later, tasks.deliver_alone_later, dry_run=dry_run)
+
+
+def prune() -> int:
+    """Delete what the door no longer needs: answers of yesterday's keys, counts of past days. Returns how many."""
+    pruned = limits.prune()
+    while True:
+        page = IdempotencyKey.objects.expired().values_list("pk", flat=True)[:PRUNED_AT_ONCE]
+        deleted, _ = IdempotencyKey.objects.filter(pk__in=list(page)).delete()
+        pruned += deleted
+        if deleted < PRUNED_AT_ONCE:
+            return pruned
 
 
 def _accept(order: Order, enqueue: Enqueue | None) -> Notification:

@@ -190,3 +190,27 @@ class TestTheCommand:
         with pytest.raises(CommandError):
             call_command("token", *arguments)
         assert not Token.objects.exists()
+
+
+class TestTheAdmin:
+    """Shows who has a key, and takes it back; shows no secret, and makes none."""
+
+    def test_revokes(self, caller: Caller, admin_client: Any) -> None:
+        """The action closes the door from the next request on."""
+        ann = caller("ann")
+        page = admin_client.get("/admin/notifications/token/")
+        assert Token.objects.get().hint in page.content.decode()
+        assert Token.objects.get().digest not in page.content.decode()
+        data = {"action": "revoke", "_selected_action": [Token.objects.get().pk]}
+        assert admin_client.post("/admin/notifications/token/", data).status_code == 302
+        problem(ann.get(LIST), 401)
+
+    def test_needs_its_permission(self, caller: Caller, client: Any, django_user_model: Any) -> None:
+        """Who may only look cannot revoke."""
+        caller("ann")
+        viewer = django_user_model.objects.create_user("viewer", is_staff=True)
+        viewer.user_permissions.set(Permission.objects.filter(codename="view_token"))
+        client.force_login(viewer)
+        data = {"action": "revoke", "_selected_action": [Token.objects.get().pk]}
+        client.post("/admin/notifications/token/", data)
+        assert Token.objects.get().revoked_at is None

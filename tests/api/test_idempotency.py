@@ -15,6 +15,7 @@ from django.db.models import F
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
+from notifications import services
 from notifications.api import idempotency
 from notifications.models import IdempotencyKey, Notification
 from tests.api.conftest import problem
@@ -197,3 +198,16 @@ def _status(client: httpx.Client) -> int:
         return client.get(LIST).status_code
     except httpx.TransportError:
         return 0
+
+
+@pytest.mark.django_db
+def test_pruned_after_a_day(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is older than 24 hours is deleted, in pages; the rest stays."""
+    monkeypatch.setattr(services, "PRUNED_AT_ONCE", 2)
+    for number in range(5):
+        api.post(SEND, headers={"Idempotency-Key": str(number)})
+    assert services.prune() == 0
+    IdempotencyKey.objects.update(created_at=F("created_at") - timedelta(hours=25))
+    api.post(SEND, headers=KEY)
+    assert services.prune() == 5
+    assert IdempotencyKey.objects.count() == 1
