@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.tasks import TaskResult
 
-from . import intake, limits, recovery, tasks
+from . import heartbeat, intake, limits, recovery, tasks
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .intake import Order, Refusal
 from .models import IdempotencyKey, Notification, database
@@ -105,6 +105,12 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
     )
     order.fields["resend_of"] = notification.pk
     return _accept(order, enqueue)
+
+
+def housekeep() -> None:
+    """What a cluster does every few seconds beside its tasks: say that it lives, and sweep."""
+    heartbeat.beat()
+    recover()
 
 
 def recover(*, dry_run: bool = False) -> recovery.Recovered:

@@ -1,5 +1,6 @@
 """What is kept: notifications and their attempts, and what the door needs to know who may come in, and how often."""
 
+from .heartbeat import Heartbeat
 from .idempotency import IdempotencyKey
 from .limits import RecipientCount
 from .notification import (
@@ -21,6 +22,7 @@ __all__ = [
     "Attempt",
     "AttemptTotal",
     "ChannelPace",
+    "Heartbeat",
     "IdempotencyKey",
     "Notification",
     "NotificationQuerySet",

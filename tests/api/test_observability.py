@@ -19,7 +19,7 @@ from rest_framework.test import APIClient
 from notifications import health, metrics, tasks
 from notifications.background.pool import current_pool
 from notifications.exceptions import DeliveryError
-from notifications.models import AttemptTotal, Notification
+from notifications.models import AttemptTotal, Heartbeat, Notification
 from notifications.request_id import RequestIdFilter
 from tests import recording_channel
 from tests.api.conftest import problem
@@ -78,7 +78,8 @@ class TestProbes:
         assert "no-store" in response["Cache-Control"]
 
     def test_ready(self, client: Any) -> None:
-        """200 when all is there."""
+        """200 when all is there, a worker that was heard of lately included."""
+        Heartbeat.objects.create(cluster="host:1 default")
         assert client.get("/readyz").json() == {"status": "ok"}
 
     @pytest.mark.django_db(transaction=True)
@@ -96,6 +97,7 @@ class TestProbes:
 
     def test_a_migration_is_missing(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """503 until it is applied."""
+        Heartbeat.objects.create(cluster="host:1 default")
         monkeypatch.setattr(health, "_is_migrated", False)
         [newest] = MigrationLoader(connection).graph.leaf_nodes("notifications")
         MigrationRecorder(connection).record_unapplied(*newest)
@@ -205,7 +207,7 @@ def test_metrics_of_several_processes(tmp_path: Path) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz").status_code == 200
+        return httpx.get(f"{url}/livez").status_code == 200
     except httpx.TransportError:
         return False
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage
 from django.tasks import DEFAULT_TASK_QUEUE_NAME, Task, TaskResult
 from django.tasks.backends.base import BaseTaskBackend
@@ -73,6 +74,10 @@ class QueueBackend(BaseTaskBackend):
         table = broker.queue_table()
         waiting = [table.waiting_since(key) for key in table.keys(queue_name)]
         return min((moment for moment in waiting if moment is not None), default=None)
+
+    def heartbeats(self) -> list[tuple[str, datetime]]:
+        """The clusters that have been heard of, and when, by the database's clock."""
+        return list(apps.get_model("notifications", "Heartbeat").objects.values_list("cluster", "seen_at"))
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         return check_queue(self.alias, self.queues)

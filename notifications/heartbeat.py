@@ -1,0 +1,31 @@
+"""Clusters say that they live: `/readyz` and the operator's pages hear it, on whatever host they run."""
+
+import os
+import socket
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from .models import Heartbeat, database
+
+EVERY = 10.0  # seconds between two beats of a cluster
+FORGET_AFTER = timedelta(hours=1)  # a cluster that has not been heard of for so long is no longer listed
+
+_beaten_at = -EVERY
+
+
+def beat() -> None:
+    """Renew this cluster's row, if it is time. One statement, and one more when an old row goes."""
+    global _beaten_at
+    if time.monotonic() - _beaten_at < EVERY:
+        return
+    queue = os.environ.get("Q_CLUSTER_NAME") or settings.Q_CLUSTER.get("name", "default")
+    mine = Heartbeat(cluster=f"{socket.gethostname()}:{os.getpid()} {queue}", seen_at=Now())
+    rows = Heartbeat.objects.using(database())
+    rows.bulk_create([mine], update_conflicts=True, unique_fields=["cluster"], update_fields=["seen_at"])
+    old = rows.filter(seen_at__lt=Now() - FORGET_AFTER)
+    if old.exists():
+        old.delete()
+    _beaten_at = time.monotonic()
