@@ -41,14 +41,15 @@ class NotificationsInBulk(Door):
         query = BulkQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         body: bytes = request.stream.read() if request.stream else b""
-        items = [_checked(item) for item in _items(request, body)]
+        items = _checked(_items(request, body))
 
         def answer() -> Response:
             if query.validated_data["atomic"]:
                 results = _all_or_nothing(request, items, background_tasks)
             else:
                 results = _each(request, items, background_tasks)
-            return Response({"results": [_result(result) for result in results]}, status=202)
+            address = reverse("notifications")
+            return Response({"results": [_result(result, address) for result in results]}, status=202)
 
         return answered_once(request, body, answer)
 
@@ -116,23 +117,25 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _checked(item: Any) -> Item:
-    serializer = NewNotificationSerializer(data=item)
-    try:
-        serializer.is_valid(raise_exception=True)
-    except ValidationError as error:
-        return error
-    fields: dict[str, Any] = serializer.validated_data
-    return fields
+def _checked(items: list[Any]) -> list[Item]:
+    """Each item's fields, or what is wrong with it."""
+    serializer = NewNotificationSerializer()  # one for all: to make its fields costs more than to use them
+    checked: list[Item] = []
+    for item in items:
+        try:
+            checked.append(dict(serializer.run_validation(item)))
+        except ValidationError as error:
+            checked.append(error)
+    return checked
 
 
-def _result(result: Result) -> dict[str, Any]:
+def _result(result: Result, address: str) -> dict[str, Any]:
     """`code` is what the answer would have been to this one alone."""
     if isinstance(result, Notification):
         return {
             "code": 200 if result.is_duplicate else 202,
             "id": str(result.pk),
-            "location": reverse("notification", args=[result.pk]),
+            "location": f"{address}/{result.pk}",
         }
     assert isinstance(result, DjangoValidationError | RecipientLimitReached | APIException)
     code = 429 if isinstance(result, RecipientLimitReached) else 400
