@@ -22,6 +22,7 @@ from .channels.base import BaseChannel
 from .conf import notification_settings
 from .lease import held
 from .models import Outcome, Status, database
+from .request_id import request_id
 from .retry import RetryPolicy
 from .schedule import Due, Reschedule
 from .senders import senders
@@ -73,6 +74,15 @@ def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
 
 
 def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:
+    requests = {claim.request_id for claim in claims}
+    token = request_id.set(requests.pop() if len(requests) == 1 else "")
+    try:
+        _work(claims, reschedule, lease, using)
+    finally:
+        request_id.reset(token)
+
+
+def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:
     clock = monotonic()
     with held(claims, lease, using):  # all of them: the last channel's wait while the first one sends
         for alias, batch in _by_channel(claims):
@@ -181,6 +191,7 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime
     return Record(
         id=claim.id,
         channel=claim.channel,
+        request_id=claim.request_id,
         attempt=claim.attempt,
         started_at=claim.claimed_at,
         finished_at=now,

@@ -33,6 +33,7 @@ def log_recorded(sender: Any, *, records: Sequence[Record], fenced: Sequence[str
                 record.outcome,
                 record.status,
                 record.next_attempt_at,
+                extra={"request_id": record.request_id or "-"},
             )
     for id in fenced:
         logger.warning("notification=%s event=fenced: another worker had taken it over", id)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from notifications import lease, services, statements, tasks
 from notifications.exceptions import DeliveryError
 from notifications.models import Attempt, Notification, Outcome, Status
+from notifications.request_id import request_id
 from notifications.signals import recorded
 from tests import recording_channel
 
@@ -268,3 +269,18 @@ def test_errors_are_cut_and_cleaned(accepted: Accept) -> None:
     recording_channel.behaviours[row.recipient] = refuse(DeliveryError("x\0" * 5000))
     deliver(row)
     assert row.attempts.get().error == "x" * 2000
+
+
+def test_the_request_is_on_the_lines_of_its_work(accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:
+    """X-Request-ID goes along on the row, into whatever process delivers; in a merged batch on the row's own line."""
+    rows = []
+    for name in ("first", "second"):
+        token = request_id.set(f"request-{name}")
+        rows.append(accepted(recipient=f"{name}@example.com"))
+        request_id.reset(token)
+        recording_channel.behaviours[rows[-1].recipient] = refuse(DeliveryError("no", permanent=True))
+    deliver(*rows)
+    lines = {
+        record.getMessage(): record for record in caplog.records if "outcome=failed" in record.getMessage()
+    }
+    assert sorted(record.request_id for record in lines.values()) == ["request-first", "request-second"]

@@ -41,7 +41,8 @@ CLAIM = f"""
         WHERE id = ANY(%s::uuid[]) AND status = 'queued' AND next_attempt_at <= clock_timestamp()
         ORDER BY id FOR UPDATE
     )
-    RETURNING id::text, recipient, subject, message, channel, created_at, due_at, claimed_at, attempt_count
+    RETURNING id::text, recipient, subject, message, channel, created_at, due_at, claimed_at, attempt_count,
+        request_id
 """  # noqa: S608
 
 RENEW = f"""

@@ -36,6 +36,7 @@ class Claim:
     due_at: datetime
     claimed_at: datetime
     attempt: int
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Record:
     error: str = ""
     next_attempt_at: datetime | None = None  # when to try again; None when it is final
     task_id: str = ""  # of the entry that will try again
+    request_id: str = ""  # for the log
 
 
 def seconds(lease: timedelta) -> str:

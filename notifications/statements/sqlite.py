@@ -26,7 +26,7 @@ CLAIM = f"""
         claimed_at = {NOW}, lease_expires_at = strftime({FORMAT}, 'now', %s)
     WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW}
     RETURNING id, recipient, subject, message, channel,
-        created_at || '', due_at || '', claimed_at || '', attempt_count
+        created_at || '', due_at || '', claimed_at || '', attempt_count, request_id
 """  # noqa: S608
 
 RENEW = f"""
@@ -68,8 +68,19 @@ def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
 def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
     cursor.execute(CLAIM, [seconds(lease), json.dumps([_hex(id) for id in ids])])
     return [
-        Claim(_dashed(id), to, subject, text, channel, _time(created), _time(due), _time(claimed), attempt)
-        for id, to, subject, text, channel, created, due, claimed, attempt in cursor.fetchall()
+        Claim(
+            _dashed(id),
+            to,
+            subject,
+            text,
+            channel,
+            _time(created),
+            _time(due),
+            _time(claimed),
+            attempt,
+            request,
+        )
+        for id, to, subject, text, channel, created, due, claimed, attempt, request in cursor.fetchall()
     ]
 
 
