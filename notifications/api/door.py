@@ -11,6 +11,9 @@ from rest_framework.views import APIView
 from .errors import LengthRequired, PayloadTooLarge
 from .throttling import CallerThrottle, refused_from
 
+DISCARDED = 16 * 1024 * 1024  # bytes of a body that is too large, read so that the answer arrives
+PIECE = 64 * 1024
+
 
 class Door(APIView):
     """Closed, unless the caller is known and has the permission that `rights` names for the method."""
@@ -41,10 +44,22 @@ class Door(APIView):
         return answer
 
     def _measure(self, request: Request) -> None:
-        """Refuse a body that is too large before a byte of it is read: DRF's parsers read all there is."""
+        """Refuse a body that is too large before a byte of it is parsed: DRF's parsers read all there is."""
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal() or ("HTTP_TRANSFER_ENCODING" in request.META and length == "0"):
             # Django would take a chunked body for an empty one.
             raise LengthRequired
         if self.max_bytes is not None and int(length) > self.max_bytes:
+            _discard(request)
             raise PayloadTooLarge(f"The request body is larger than {self.max_bytes} bytes.")
+
+
+def _discard(request: Request) -> None:
+    """Read a body that is not wanted, up to a bound.
+
+    A server that closes a connection with bytes unread resets it, and the client may never see why it was
+    refused. Past the bound it is the client's own fault.
+    """
+    for _ in range(0, DISCARDED, PIECE):
+        if not request._request.read(PIECE):  # noqa: SLF001  (DRF's own stream would parse it)
+            return
