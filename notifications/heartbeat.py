@@ -16,11 +16,11 @@ FORGET_AFTER = timedelta(hours=1)  # a cluster that has not been heard of for so
 _beaten_at = -EVERY
 
 
-def beat() -> None:
-    """Renew this cluster's row, if it is time. One statement, and one more when an old row goes."""
+def beat() -> bool:
+    """Renew this cluster's row, if it is time, and say whether it was."""
     global _beaten_at
     if time.monotonic() - _beaten_at < EVERY:
-        return
+        return False
     queue = os.environ.get("Q_CLUSTER_NAME") or settings.Q_CLUSTER.get("name", "default")
     mine = Heartbeat(cluster=f"{socket.gethostname()}:{os.getpid()} {queue}", seen_at=Now())
     rows = Heartbeat.objects.using(database())
@@ -29,3 +29,4 @@ def beat() -> None:
     if old.exists():
         old.delete()
     _beaten_at = time.monotonic()
+    return True

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
 
 from django.db import connections, transaction
 from django.db.models.functions import Now
@@ -124,21 +123,15 @@ def _stranded() -> Iterator[list[Due]]:
     if waiting_since is not None:
         rows = rows.filter(next_attempt_at__lt=waiting_since)
     missing = getattr(default_task_backend, "missing", set)
-    after: tuple[datetime | None, UUID] | None = None
+    after = None
     while True:
-        page = rows.order_by("next_attempt_at", "id").values_list(
-            "next_attempt_at", "id", "task_id", "channel"
-        )
-        if after is not None:
-            page = page.filter(next_attempt_at__gte=after[0]).exclude(
-                next_attempt_at=after[0], id__lte=after[1]
-            )
-        found = list(page[:PAGE])
+        page = rows.order_by("id").values_list("id", "next_attempt_at", "task_id", "channel")
+        found = list((page.filter(id__gt=after) if after else page)[:PAGE])
         if not found:
             return
         gone = missing([task_id for _, _, task_id, _ in found])
-        yield [Due(str(id), channel, at) for at, id, task_id, channel in found if at and task_id in gone]
-        after = found[-1][0], found[-1][1]
+        yield [Due(str(id), channel, at) for id, at, task_id, channel in found if at and task_id in gone]
+        after = found[-1][0]
 
 
 def _enqueue_again(page: Sequence[Due], deliver_later: Reschedule, using: str) -> None:

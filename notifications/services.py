@@ -108,8 +108,9 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
 
 
 def housekeep() -> None:
-    """What a cluster does every few seconds beside its tasks: say that it lives, and sweep."""
-    heartbeat.beat()
+    """What a cluster does every few seconds beside its tasks: say that it lives, sweep, and forget what is old."""
+    if heartbeat.beat():
+        prune()
     recover()
 
 
