@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
 
 from notifications.background import testing
 
@@ -10,8 +11,11 @@ from . import work
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _fresh(request: pytest.FixtureRequest) -> Iterator[None]:
     work.forget()
+    if request.node.get_closest_marker("django_db") is None:
+        # A task that runs inline looks at the connections there are, and one of another test may not be used.
+        connections.close_all()
     yield
     work.let_go()
     testing.stop_pool()

@@ -1,6 +1,6 @@
 """Views of every kind that ask for background tasks, each at its own address."""
 
-# ruff: noqa: B008  Depends as a default is how a dependency is declared
+
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ def test_a_worker_that_does_not_read_holds_up_nobody(boss: Pusher, play: Play) -
 def test_one_worker_is_kept_from_the_background(boss: Pusher, play: Play) -> None:
     """Law: however much waits in the background, the rest does not wait for it to end."""
     first, second = play(1), play(2)
-    enqueue(tasks.collect.using(priority=-1), 300)
+    enqueue(tasks.collect.using(priority=-1), 1200)
     boss.look()
     background = first.job()
     assert len(background.entries) > 1
@@ -205,7 +205,7 @@ def test_one_worker_is_kept_from_the_background(boss: Pusher, play: Play) -> Non
 def test_what_waits_in_the_background_is_taken_when_its_worker_is_free(boss: Pusher, play: Play) -> None:
     """Law: the end of one background job is the beginning of the next, without waiting for a poll."""
     worker, _ = play(1), play(2)
-    enqueue(tasks.collect.using(priority=-1), 300)
+    enqueue(tasks.collect.using(priority=-1), 1200)
     boss.look()
     worker.job()
     worker.report()
