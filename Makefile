@@ -62,6 +62,7 @@ check: $(VENV)/.dev ## lint, types, import rules, Django's own checks, the API s
 	$(BIN)/lint-imports
 	SECRET_KEY=$$(head -c 64 /dev/urandom | base64 -w 0) DEBUG=false ALLOWED_HOSTS=example.com $(PY) manage.py check --deploy --fail-level WARNING
 	SECRET_KEY=check $(PY) manage.py makemigrations --check --dry-run
+	SECRET_KEY=check $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 format: $(VENV)/.dev ## format the code and sort the imports
 	$(BIN)/ruff format .
@@ -70,4 +71,4 @@ format: $(VENV)/.dev ## format the code and sort the imports
 include benchmarks/bench.mk tests/chaos/chaos.mk
 
 clean: ## remove what make made (.venv and caches; never the database, .env or log)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -211,7 +211,9 @@ class Trial:
 def _loses(via: str) -> str:
     durable = getattr(task_backends[backend_alias(via)], "enqueues_in_transaction", False)
     seconds = notification_settings().lease.total_seconds()
-    return "nothing (other workers go on)" if durable else f"nothing (the queue goes on after {seconds:.0f} s)"
+    return (
+        "nothing (other workers go on)" if durable else f"nothing (the queue goes on after {seconds:.0f} s)"
+    )
 
 
 def _percentile(values: list[float], percent: int) -> float:

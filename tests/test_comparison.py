@@ -25,7 +25,11 @@ def test_the_sentence_says_which_for_what() -> None:
 @pytest.mark.process
 def test_compare() -> None:
     """It measures each way, and says so for a program to read."""
-    environment = {"DJANGO_SETTINGS_MODULE": "project.settings", "SECRET_KEY": "x", "DATABASE_URL": DATABASE_URL}
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "SECRET_KEY": "x",
+        "DATABASE_URL": DATABASE_URL,
+    }
     done = manage("compare", "--requests", "12", "--json", env=environment)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)

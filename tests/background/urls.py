@@ -1,7 +1,5 @@
 """Views of every kind that ask for background tasks, each at its own address."""
 
-
-
 from __future__ import annotations
 
 import asyncio
