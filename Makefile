@@ -53,7 +53,7 @@ test: $(VENV)/.dev ## set up everything and run all tests (minutes; DATABASE_URL
 	$(BIN)/pytest
 
 test-fast: $(VENV)/.dev ## run the tests that start no process (seconds)
-	$(BIN)/pytest -m "not process"
+	$(BIN)/pytest -m "not process and not slow" -p no:schemathesis -n auto
 
 check: $(VENV)/.dev ## lint, types, import rules, Django's own checks, the API schema
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from project.settings import *  # noqa: F403
 from project.settings import DATABASES
 
 SECURE_SSL_REDIRECT = False
+WHITENOISE_AUTOREFRESH = True  # each test client would read 170 files at its start
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # A database of its own for each run, so that two runs side by side do not meet. On SQLite a file, not memory:
 # threads of the tests then meet the same locks as threads of the service.

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = "import project.settings as s; print(repr({name: getattr(s, name) for name in %r}))"
 

@@ -96,6 +96,7 @@ class TestOneAfterTheOther:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 class TestAtTheSameTime:
     """The unique constraint decides."""
 

@@ -113,6 +113,7 @@ class TestRecipients:
         assert "example" not in str(RecipientCount.objects.values().get())
 
     @pytest.mark.django_db(transaction=True)
+    @pytest.mark.slow
     def test_over_threads(self, settings: Any) -> None:
         """Twenty at once, five allowed: five get in, also when the first row is not there yet."""
         settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"hour": 5}

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from notifications.models import Notification
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 LIST = "/api/v1/notifications"
 whatever = settings(

@@ -11,11 +11,12 @@ from . import work
 
 
 @pytest.fixture(autouse=True)
-def _fresh(request: pytest.FixtureRequest) -> Iterator[None]:
+def _fresh() -> Iterator[None]:
     work.forget()
-    if request.node.get_closest_marker("django_db") is None:
-        # A task that runs inline looks at the connections there are, and one of another test may not be used.
-        connections.close_all()
+    # A task that runs inline looks at the connections there are, and one of another test may not be used.
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
     yield
     work.let_go()
     testing.stop_pool()
