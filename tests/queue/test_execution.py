@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.tasks import TaskResultStatus, task_backends
 from django.tasks.signals import task_finished, task_started
+from django.utils import timezone
 from django_q.models import Failure, OrmQ, Success, Task
 from django_q.tasks import async_task
 
@@ -50,6 +51,17 @@ def test_waiting_calls_of_a_mergeable_task_become_one(
     assert not OrmQ.objects.exists()
     assert {tasks.collect.get_result(result.id).status for result in results} == {TaskResultStatus.SUCCESSFUL}
     assert tasks.collect.get_result(results[7].id).args == [["7"]]
+
+
+def test_merged_calls_have_the_time_of_all() -> None:
+    """Law: a backlog of slow work is not killed for having been merged."""
+    tasks.collect.enqueue(["a"])
+    [alone], _ = plan(claimed())
+    tasks.collect.enqueue(["b"])
+    OrmQ.objects.update(lock=timezone.now())
+    [merged], _ = plan(claimed())
+    assert alone.limit is not None
+    assert merged.limit == 2 * alone.limit
 
 
 def test_only_what_promises_it_is_merged() -> None:

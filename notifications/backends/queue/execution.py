@@ -55,8 +55,9 @@ class Call:
 
     @property
     def limit(self) -> float | None:
-        limit = self.packages[0].get("timeout", Conf.TIMEOUT)
-        return float(limit) if limit and limit > 0 else None
+        """Seconds. Each entry brings its own: merged ones may take as long together as one after the other."""
+        limits = [content.get("timeout", Conf.TIMEOUT) for content in self.packages]
+        return float(sum(limits)) if all(limit and limit > 0 for limit in limits) else None
 
 
 def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
