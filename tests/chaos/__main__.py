@@ -50,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=minutes * 60 or 45, help="of load, for each database"
     )
+    parser.add_argument("--only", metavar="FAULT", help='again and again, such as "kill pusher"')
     parser.add_argument(
         "--clocks-apart", type=float, default=0, metavar="SECONDS", help="one more cluster, its clock ahead"
     )
@@ -78,6 +79,8 @@ def again_with(options: argparse.Namespace, database: str, form: str, seconds: f
     command = [sys.executable, "-m", "tests.chaos", "--database", database, "--form", form]
     command += ["--seed", str(options.seed), "--seconds", str(seconds)]
     command += ["--clocks-apart", str(options.clocks_apart)]
+    if options.only:
+        command += ["--only", options.only]
     return subprocess.run(command, check=False).returncode
 
 
@@ -112,6 +115,8 @@ def one(options: argparse.Namespace) -> int:
         shutil.rmtree(folder)
         return 0
     command = f"python -m tests.chaos --database {options.database} --form {options.form}"
+    if options.only:
+        command += f" --only {options.only!r}"
     say(
         f"  What the processes said is in {folder}\n"
         f"  Again: {command} --seed {options.seed} --seconds {options.seconds:g}"
@@ -130,9 +135,18 @@ def _run(options: argparse.Namespace, database_url: str, folder: Path, port: int
 
     from tests.chaos.run import Options, run, table
 
-    calm = options.form == "calm"
-    apart = options.clocks_apart
-    result = run(Options(database_url, folder, port, options.seed, options.seconds, calm, apart))
+    result = run(
+        Options(
+            database_url,
+            folder,
+            port,
+            options.seed,
+            options.seconds,
+            calm=options.form == "calm",
+            clocks_apart=options.clocks_apart,
+            only=options.only,
+        )
+    )
     connections.close_all()
     say(table(result))
     return result.broken

@@ -19,7 +19,16 @@ DELIVERY, RECOVERY = "notifications/delivery.py", "notifications/recovery.py"
 MODELS, LEASE = "notifications/models/notification.py", "notifications/lease.py"
 KIND = "postgresql" if DATABASE_URL.startswith("postgres") else "sqlite"
 PROOFS = {
-    "machine": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_machine.py"],
+    "machine": [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--timeout=600",
+        "tests/test_machine.py",
+    ],
     "storm": [sys.executable, "-m", "tests.chaos", "--database", KIND, "--form", "storm", "--seconds", "25"],
     "calm": [sys.executable, "-m", "tests.chaos", "--database", KIND, "--form", "calm", "--seconds", "8"],
 }
@@ -150,7 +159,7 @@ def seen(broken: Break) -> bool:
         done = subprocess.run(
             PROOFS[broken.proof],
             cwd=copy,
-            env={**os.environ, "MACHINE_EXAMPLES": "100", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "MACHINE_EXAMPLES": "50", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=False,

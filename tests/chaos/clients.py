@@ -18,8 +18,8 @@ from notifications.exceptions import InvalidStatus
 from notifications.models import Notification
 from tests.processes import manage
 
-KINDS = {"plain": 12, "flaky": 2, "slow": 2}  # and their weights
-PAUSE = 0.03  # seconds between two requests of one client
+KINDS = {"plain": 12, "flaky": 2, "slow": 1}  # and their weights
+PAUSE = 0.06  # seconds between two requests of one client
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Ledger:
     numbers: "count[int]" = field(default_factory=count)
 
     def text(self, kind: str) -> str:
-        text = f"{kind} {next(self.numbers)}"
+        text = f"{kind} {next(self.numbers)}."  # the dot: no text is the beginning of another
         self.asked.add(text)
         return text
 
@@ -110,7 +110,7 @@ def _kind(rng: random.Random) -> str:
 
 
 def _item(rng: random.Random, text: str) -> dict[str, str]:
-    channel = rng.choice(["chaos", "network"])
+    channel = rng.choice(["chaos", "network", "log"])
     return {"recipient": "you@example.com", "message": text, "via": _way(rng), "channel": channel}
 
 
@@ -132,12 +132,12 @@ def _insist(
     return None
 
 
-def application(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
+def application(poison: bool, ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
     """Code that calls `services`: scheduled ones, ones that are cancelled at once or later, now and then poison."""
     waiting: list[Notification] = []
     while not stopping.wait(rng.uniform(0.05, 0.3)):
         kind = rng.choice(["scheduled", "scheduled", "cancel-now", "cancel-later", "poison"])
-        if kind == "poison" and rng.random() < 0.7:
+        if kind == "poison" and (not poison or rng.random() < 0.85):
             kind = "plain"
         due_in = {"scheduled": rng.uniform(0.2, 5), "cancel-later": rng.uniform(0.5, 3)}.get(kind)
         try:

@@ -16,6 +16,7 @@ import psycopg
 
 from tests.chaos.service import Program, Service, signal_group
 
+START_WITHIN = 10.0  # seconds: what died last may still be starting again
 HOLD_SQLITE = 3.5  # seconds; the settings give up after 2
 LOCKER = """
 import sqlite3, sys, time
@@ -45,7 +46,7 @@ def faults_for(service: Service, database_url: str) -> dict[str, Doing]:
 
     def kill(find: Callable[[], list[psutil.Process]]) -> Doing:
         def do(rng: random.Random) -> str:
-            deadline = time.monotonic() + 3
+            deadline = time.monotonic() + START_WITHIN
             while not (victims := find()) and time.monotonic() < deadline:
                 time.sleep(0.005)
             return _kill(rng.choice(victims)) if victims else ""

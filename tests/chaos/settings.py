@@ -12,6 +12,7 @@ NOTIFICATIONS_CHANNEL = "chaos"
 # Each kill counts an attempt: what is killed again and again must not run out of them.
 RETRY = {"MAX_ATTEMPTS": 50, "BASE": timedelta(seconds=0.2), "CAP": timedelta(seconds=1)}
 POISON_ATTEMPTS = 3
+CHANNELS["log"]["RETRY"] = RETRY
 CHANNELS |= {
     "chaos": {
         "BACKEND": "tests.chaos.channels.ChaosChannel",
