@@ -9,78 +9,41 @@ import os
 import selectors
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
 from django.utils import timezone
 from django_q.conf import Conf
 
-from . import package
 from .aftermath import settle_crashed
 from .broker import LEASE, OrmBroker
 from .control import Control
+from .crew import TAKE_BACK_AFTER, Crew, Hand
 from .housekeeping import Housekeeper
-from .pace import Pace
-from .processes import LARGEST_JOB, Job, Report, Slot, Wire, become_child
-from .sql import Entry, not_a_lease
+from .processes import LARGEST_JOB, Slot, Wire, become_child
 from .wakeup import INTERVAL, Listener
 
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = LEASE.total_seconds() / 4
-START_WITHIN = 1.0  # seconds a job may wait in a worker before it goes back
-TAKE_BACK_AFTER = 5.0  # seconds after which the pusher itself takes back what a stuck worker did not begin
 GATHER = 0.005  # seconds between two claims: under load entries come in batches
 CALM_AFTER = 5.0  # seconds without an entry, after which SQLite is asked less often: every CALM seconds
 CALM = 0.01
-LOOK_AGAIN = timedelta(seconds=10)  # until an entry this version cannot run is looked at again
 
 
-@dataclass(slots=True)
-class Handed:
-    """A job a worker has, and its entries that are not yet accounted for."""
-
-    entries: dict[int, Entry]
-    path: str
-    merged: bool
-    start_before: float
-    size: int
-    background: bool
-
-
-@dataclass(slots=True)
-class Hand:
-    """A worker as the pusher sees it. `wire` is None for one whose pusher died: it only finishes its job."""
-
-    pid: int
-    slot: Slot
-    wire: Wire | None
-    jobs: deque[Handed] = field(default_factory=deque)
-    leaving: bool = False
-
-
-class Pusher:
+class Pusher(Crew):
     """One for a cluster. `run` returns when it was told to stop and every worker has reported."""
 
     def __init__(self, broker: OrmBroker, control: socket.socket, *, run_once: bool = False) -> None:
+        super().__init__(appetite=int(Conf.BULK))
         self.broker = broker
         self.table = broker.table
         self.control = Control(control)
         self.run_once = run_once
-        self.hands: dict[int, Hand] = {}
-        self.pace = Pace()
-        self.put_back: list[tuple[Entry, datetime]] = []
         self.crashed: list[tuple[list[int], str]] = []
-        self.warned: set[int] = set()
-        self.selector = selectors.DefaultSelector()
         self.listener = Listener(self.table.using)
         self.stopping = False
-        self.appetite = int(Conf.BULK)
-        self.more_behind = False  # in the background, when it was last looked at
         self.look_at = 0.0
         self.poll_at = 0.0
         self.awake_until = 0.0
@@ -128,21 +91,6 @@ class Pusher:
             moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
         return max(0.0, min(moments) - now)
 
-    def free_hands(self) -> list[Hand]:
-        """Workers that can take a job, the idle first."""
-        hands = [h for h in self.hands.values() if h.wire is not None and not h.leaving and self.has_room(h)]
-        return sorted(hands, key=lambda hand: len(hand.jobs))
-
-    def has_room(self, hand: Hand) -> bool:
-        if not hand.jobs:
-            return True
-        [first, *more] = hand.jobs
-        return (
-            not more
-            and not first.background
-            and self.pace.is_quick(first.path, 1 if first.merged else len(first.entries))
-        )
-
     # --- claim and hand out -----------------------------------------------------------------------------
 
     def listen(self) -> None:
@@ -175,10 +123,13 @@ class Pusher:
         elif self.run_once and not any(hand.jobs for hand in self.hands.values()):
             self.stopping = True
         if len(claimed) >= limit:
-            self.look_at = self.poll_at = 0.0
+            self.look_soon()
         else:
             # Whoever enqueued just after the one that was heard may have been silent: see `wakeup`.
             self.poll_at = now + (2 * GATHER if now < self.awake_until else self.idle_for())
+
+    def look_soon(self) -> None:
+        self.look_at = self.poll_at = 0.0
 
     def look_behind(self) -> bool:
         """Claim what waits in the background, for workers that have nothing else. Whether there was any.
@@ -206,121 +157,6 @@ class Pusher:
         now = timezone.now()
         due = [(lock - now).total_seconds() for lock in locks if lock is not None]
         return max(0.0, min([*due, float(Conf.POLL)]))
-
-    def known(self, claimed: list[Entry]) -> Iterable[tuple[Entry, package.Target]]:
-        """What this version can run. The rest stays in the queue, is shown, and is looked at again later."""
-        held = {pk: handed for hand in self.hands.values() for handed in hand.jobs for pk in handed.entries}
-        for entry in claimed:
-            if entry.pk in held:  # its lease had run out while the database was away
-                held[entry.pk].entries[entry.pk] = entry
-                continue
-            try:
-                yield entry, package.target_of_payload(entry.payload)
-            except (package.UnreadablePackage, package.UnknownFunction) as error:
-                self.defer(entry, str(error))
-
-    def defer(self, entry: Entry, why: str) -> None:
-        if entry.pk not in self.warned:
-            self.warned.add(entry.pk)
-            logger.warning("entry=%d outcome=kept reason=%r", entry.pk, why)
-        self.put_back.append((entry, not_a_lease(timezone.now() + LOOK_AGAIN)))
-
-    def hand_out(
-        self,
-        entries: Iterable[tuple[Entry, package.Target]],
-        hands: list[Hand],
-        *,
-        background: bool = False,
-    ) -> None:
-        kinds: dict[str, tuple[package.Target, list[Entry]]] = {}
-        for entry, target in entries:
-            kinds.setdefault(target.path, (target, []))[1].append(entry)
-        free = deque(hands)
-        for target, waiting in kinds.values():
-            room = self.pace.room(target)
-            if not background:
-                self.appetite = room
-            while waiting and free:
-                idle = sum(not hand.jobs for hand in free) or 1
-                share = min(room, -(-len(waiting) // idle))
-                self.hand(free.popleft(), waiting[:share], target, background=background)
-                del waiting[:share]
-            self.put_back += [(entry, entry.place) for entry in waiting]
-
-    def hand(self, hand: Hand, entries: list[Entry], target: package.Target, *, background: bool) -> None:
-        assert hand.wire is not None
-        start_before = time.monotonic() + START_WITHIN
-        held = {entry.pk: entry for entry in entries}
-        handed = Handed(held, target.path, target.mergeable, start_before, len(held), background)
-        hand.jobs.append(handed)
-        self.deliver(hand, Job(start_before, [(entry.pk, entry.payload) for entry in entries]))
-
-    def deliver(self, hand: Hand, job: Job | None = None) -> None:
-        assert hand.wire is not None
-        try:
-            hand.wire.post(job) if job else hand.wire.flush()
-        except ConnectionError:
-            return  # it died; the sentinel will say so
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if hand.wire.has_more else 0)
-        self.selector.modify(hand.wire, events, partial(self.serve, hand))
-
-    # --- what comes back ----------------------------------------------------------------------------------
-
-    def serve(self, hand: Hand) -> None:
-        """A worker's socket is ready: it takes more, has reported, or is gone."""
-        if hand.wire is None:
-            return
-        if hand.wire.has_more:
-            self.deliver(hand)
-        try:
-            hand.wire.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            pass
-        self.read(hand)
-
-    def read(self, hand: Hand) -> bool:
-        assert hand.wire is not None
-        try:
-            report: Report = hand.wire.receive()
-        except EOFError:
-            self.hang_up(hand)
-            return False
-        handed = hand.jobs.popleft()
-        if handed.background and self.more_behind:
-            self.poll_at = self.look_at = 0.0
-        for pk in report.unbegun:
-            if entry := handed.entries.get(pk):
-                self.put_back.append((entry, entry.place))
-        for pk, why in report.unknown.items():
-            if entry := handed.entries.get(pk):
-                self.defer(entry, why)
-        done = handed.size - len(report.unbegun) - len(report.unknown)
-        if done > 0:
-            self.pace.learn(handed.path, report.seconds / (1 if handed.merged else done))
-        if report.leaving:
-            hand.leaving = True
-        if hand.leaving and not hand.jobs:
-            self.hang_up(hand)
-        return True
-
-    def hang_up(self, hand: Hand) -> None:
-        if hand.wire is not None:
-            self.selector.unregister(hand.wire)
-            hand.wire.close()
-            hand.wire = None
-
-    def take_back(self, now: float) -> None:
-        """Entries behind a stuck call: the worker will not begin them any more, see `Job`."""
-        for hand in self.hands.values():
-            for handed in hand.jobs:
-                if now < handed.start_before + TAKE_BACK_AFTER:
-                    continue
-                begun = hand.slot.begun if handed is hand.jobs[0] else set()
-                for pk in handed.entries.keys() - begun:
-                    entry = handed.entries.pop(pk)
-                    self.put_back.append((entry, entry.place))
 
     # --- leases --------------------------------------------------------------------------------------------
 
