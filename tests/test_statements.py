@@ -57,6 +57,14 @@ def test_claim_takes_what_is_queued_and_due(accepted: Accept) -> None:
     assert claim(ids(due), LEASE, "default") == [], "the second claim changes nothing"
 
 
+def test_claim_takes_what_is_due_this_very_moment(accepted: Accept) -> None:
+    """A worker is told of a row within the millisecond in which it becomes due: it must not pass it over."""
+    for _ in range(50):
+        row = accepted()
+        Notification.objects.filter(pk=row.pk).update(next_attempt_at=timezone.now())
+        assert len(claim(ids(row), LEASE, "default")) == 1
+
+
 def test_claims_times_are_the_databases(accepted: Accept) -> None:
     """Aware times, of the database's clock (which on one machine is this one)."""
     row = accepted()

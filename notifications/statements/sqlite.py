@@ -20,11 +20,13 @@ INSERT = f"""
     RETURNING created_at || ''
 """  # noqa: S608 (constants, here and below)
 
+# `|| '999'`: SQLite's clock tells milliseconds, what it is compared with has microseconds. Cut off, it would pass over
+# what has just become due, and with its entry gone the row would wait for the sweep.
 # `|| ''` keeps Django's converter for times away: it costs more than the rest of the row.
 CLAIM = f"""
     UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
         claimed_at = {NOW}, lease_expires_at = strftime({FORMAT}, 'now', %s)
-    WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW}
+    WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW} || '999'
     RETURNING id, recipient, subject, message, channel,
         created_at || '', due_at || '', claimed_at || '', attempt_count, request_id
 """  # noqa: S608
