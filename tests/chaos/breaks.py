@@ -53,7 +53,7 @@ BREAKS = [
         "claim only what is due",
         "machine",
         [
-            (SQLITE, " AND next_attempt_at <= {NOW}", ""),
+            (SQLITE, " AND next_attempt_at <= {NOW} || '999'", ""),
             (POSTGRESQL, " AND next_attempt_at <= clock_timestamp()", ""),
         ],
     ),

@@ -146,7 +146,8 @@ def under_load(url: str, ledger: Ledger, rng: random.Random, *, calm: bool, pois
 def backlog(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> None:
     """Keep many waiting, and among them sends that take longer than two leases."""
     # A batch is at most 100 rows: no two long ones in it, which together would be over the time of a call.
-    kinds = (["steady"] * 4 + ["plain"]) * 30 + ["long"] + (["steady"] * 4 + ["plain"]) * 30
+    some = (["steady"] * 4 + ["plain"]) * 60
+    kinds = [*some, *some[:150], "long", *some[150:]]
     while not stopping.is_set():
         if Notification.objects.unfinished().count() < BACKLOG:
             order = {"recipient": "you@example.com", "via": "queue", "channel": "chaos"}
