@@ -38,7 +38,7 @@ def test_storm() -> None:
     Breaks it catches: no sweep, or one that skips stranded rows; a sweep that leaves dead workers' leases; an
     entry acknowledged before the work; a retry without its entry; attempts that are not counted at the claim.
     """
-    chaos("storm", 25)
+    chaos("storm", 20)
 
 
 def test_calm() -> None:
