@@ -54,14 +54,17 @@ def test_waiting_calls_of_a_mergeable_task_become_one(
 
 
 def test_merged_calls_have_the_time_of_all() -> None:
-    """Law: a backlog of slow work is not killed for having been merged."""
+    """Law: a backlog of slow work is not killed for having been merged, nor does a stuck one hold a worker for days."""
     tasks.collect.enqueue(["a"])
     [alone], _ = plan(claimed())
     tasks.collect.enqueue(["b"])
     OrmQ.objects.update(lock=timezone.now())
-    [merged], _ = plan(claimed())
+    both = claimed()
+    [merged], _ = plan(both)
     assert alone.limit is not None
     assert merged.limit == 2 * alone.limit
+    [many], _ = plan(Job(both.start_before, both.entries * 50))
+    assert many.limit == 4 * alone.limit, "but not as long as all of a long batch"
 
 
 def test_only_what_promises_it_is_merged() -> None:

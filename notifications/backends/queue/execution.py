@@ -37,6 +37,7 @@ from .processes import Job, Slot
 logger = logging.getLogger(__name__)
 task_logger = logging.getLogger("django.tasks")
 
+MOST_LIMITS = 4  # time limits that a merged call may take
 ACKNOWLEDGE_AFTER = 0.02  # seconds a finished task may wait for others to be acknowledged with it
 # django-q2's own ways to go on after a task; its own code does them.
 CONTINUED = frozenset({"hook", "chain", "cached", "iter_count"})
@@ -55,9 +56,11 @@ class Call:
 
     @property
     def limit(self) -> float | None:
-        """Seconds. Each entry brings its own: merged ones may take as long together as one after the other."""
+        """Seconds. Each entry brings its own, up to a bound: a stuck call must not hold its worker for days."""
         limits = [content.get("timeout", Conf.TIMEOUT) for content in self.packages]
-        return float(sum(limits)) if all(limit and limit > 0 for limit in limits) else None
+        if not all(limit and limit > 0 for limit in limits):
+            return None
+        return float(min(sum(limits), MOST_LIMITS * max(limits)))
 
 
 def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
