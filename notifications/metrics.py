@@ -96,12 +96,12 @@ class Asked(Collector):
 
     def _pool(self) -> Iterator[Metric]:
         """Of the process that answers this scrape: its label says which."""
-        usage = getattr(existing_pool(), "usage", None)
-        if usage is not None:
+        pool = existing_pool()
+        if pool is not None:
             family = GaugeMetricFamily(
                 "background_pool_tasks", "Tasks of the thread pool, by state.", labels=["pid", "state"]
             )
-            for state, count in usage().items():
+            for state, count in pool.usage().items():
                 family.add_metric([str(os.getpid()), state], count)
             yield family
 

@@ -64,6 +64,11 @@ class Pool:
         if refused is not None:
             turn_away(tasks, refused)
 
+    def usage(self) -> dict[str, int]:
+        """How many tasks wait, and how many threads run some, now."""
+        with self._lock:
+            return {"waiting": self._waiting, "running": len(self._running)}
+
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits and nothing runs. False: `timeout` seconds have passed before."""
         with self._lock:

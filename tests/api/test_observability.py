@@ -1,6 +1,7 @@
 """Request ids, probes, metrics: what an operator and the machines around see."""
 
 import logging
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -122,6 +123,13 @@ class TestMetrics:
         """How much is sent is nobody's business."""
         problem(client.get("/metrics"), 401)
         problem(caller("ann").get("/metrics"), 403)
+
+    def test_the_pool_of_this_process(self, api: APIClient) -> None:
+        """How many tasks wait and run on threads, labelled by the process that was asked."""
+        current_pool()
+        samples = scrape(api)["background_pool_tasks"].samples
+        assert {sample.labels["state"]: sample.value for sample in samples} == {"waiting": 0, "running": 0}
+        assert {sample.labels["pid"] for sample in samples} == {str(os.getpid())}
 
     def test_queue_and_requests(self, api: APIClient, accepted: Any) -> None:
         """Depth by state, age of the oldest, latencies by route: never by address."""

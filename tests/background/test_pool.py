@@ -41,8 +41,10 @@ def test_E4_the_pool_has_threads_of_its_own_and_no_more_than_allowed(settings) -
     assert len(work.diary) == 3
     own = [thread.name for thread in threading.enumerate() if thread.name.startswith("background-")]
     assert sorted(own) == sorted(map(str, work.diary))
+    assert pool.current_pool().usage() == {"waiting": 2, "running": 3}
     work.let_go()
     testing.wait()
+    assert pool.current_pool().usage() == {"waiting": 0, "running": 0}
     assert len(work.diary) == 5
 
 
