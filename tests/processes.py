@@ -43,12 +43,17 @@ def private_database(folder: Path, url: str = DATABASE_URL) -> Iterator[str]:
         yield f"sqlite:///{folder / 'db.sqlite3'}"
         return
     name = f"notifications_{uuid.uuid4().hex[:12]}"
+    _execute(url, f'CREATE DATABASE "{name}"')
+    try:
+        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+    finally:
+        _execute(url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _execute(url: str, statement: str) -> None:
+    """On a connection of its own: a test may restart the server in between."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connection.execute(statement)
 
 
 @contextmanager
