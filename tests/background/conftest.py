@@ -18,7 +18,7 @@ def _fresh() -> Iterator[None]:
         if not connection.in_atomic_block:
             connection.close()
     yield
-    work.let_go()
+    assert work.all_gone()
     testing.stop_pool()
 
 

@@ -11,6 +11,8 @@ from notifications.backends.mergeable import mergeable
 diary: list[object] = []
 gate = threading.Event()
 entered = threading.Event()
+holding: set[object] = set()  # the calls that are at the gate, of pools too that a test has let go of
+left = threading.Condition()
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 WAIT = 10  # seconds; only a broken test waits that long
 
@@ -25,6 +27,13 @@ def let_go() -> None:
     gate.set()
 
 
+def all_gone() -> bool:
+    """Let go, and wait until nobody is at the gate: what is still there would write into the next test's diary."""
+    let_go()
+    with left:
+        return left.wait_for(lambda: not holding, WAIT)
+
+
 def note(word: object) -> None:
     diary.append(word)
 
@@ -35,9 +44,16 @@ async def anote(word: object) -> None:
 
 
 def hold(word: object = "held") -> None:
+    call = object()
+    holding.add(call)
     entered.set()
-    assert gate.wait(WAIT)
-    diary.append(word)
+    try:
+        assert gate.wait(WAIT)
+        diary.append(word)
+    finally:
+        with left:
+            holding.discard(call)
+            left.notify_all()
 
 
 def fail() -> None:
