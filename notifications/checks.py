@@ -63,6 +63,12 @@ def check_channels(**kwargs: Any) -> Iterator[CheckMessage]:
                 hint="Leave LIMITS out for none.",
                 id="notifications.E014",
             )
+        if channel.unknown not in ("retry", "hold"):
+            yield Error(
+                f"CHANNELS[{alias!r}]['UNKNOWN'] is {channel.unknown!r}.",
+                hint="Set 'retry' (it may arrive twice) or 'hold' (it waits for somebody to decide).",
+                id="notifications.E015",
+            )
         try:
             RetryPolicy.from_options(channel.retry)
         except (TypeError, ValueError) as error:

@@ -33,7 +33,8 @@ logger = logging.getLogger("notifications.delivery")
 
 BATCH = 500  # notifications that are claimed at once; a merged call may bring many more
 FIRST_PAUSE = 0.05  # seconds before a record is tried again; it doubles, up to a second
-MAX_ERROR_LENGTH = 2000  # characters of an error that are kept
+MAX_ERROR_LENGTH = 2000  # characters of an error, or of an answer, that are kept
+MAX_CODE_LENGTH = 20  # characters of a code
 
 # Not permanent: in a rolling deploy another worker may know the channel already.
 UNKNOWN_CHANNEL = SendResult(sent=False, error="This version of the service does not know the channel.")
@@ -86,16 +87,18 @@ def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, usi
     clock = monotonic()
     with held(claims, lease, using):  # all of them: the last channel's wait while the first one sends
         for alias, batch in _by_channel(claims):
-            policy, results = RetryPolicy(), [UNKNOWN_CHANNEL] * len(batch)
+            policy, hold, results = RetryPolicy(), False, [UNKNOWN_CHANNEL] * len(batch)
             if alias in channels:
                 channel: BaseChannel = channels[alias]
-                policy = RetryPolicy.from_options(channel.retry)
+                policy, hold = RetryPolicy.from_options(channel.retry), channel.holds_unknown
                 began = monotonic()
                 results = _send(channel, batch)
-                pacing.learn(alias, (monotonic() - began) / len(batch), using)
+                each = (monotonic() - began) / len(batch)
+                results = [r if r.duration is not None else replace(r, duration=each) for r in results]
+                pacing.learn(alias, each, using)
             elapsed = timedelta(seconds=monotonic() - clock)
             records = [
-                _record(claim, result, policy, claim.claimed_at + elapsed)
+                _record(claim, result, policy, hold, claim.claimed_at + elapsed)
                 for claim, result in zip(batch, results, strict=True)
             ]
             _settle_patiently(records, reschedule, lease, using)
@@ -159,6 +162,8 @@ def _send(channel: BaseChannel, batch: Sequence[Claim]) -> list[SendResult]:
             body=claim.message,
             created_at=claim.created_at,
             attempt=claim.attempt,
+            html=claim.html,
+            category=claim.category,
         )
         for claim in batch
     ]
@@ -175,11 +180,18 @@ def _send(channel: BaseChannel, batch: Sequence[Claim]) -> list[SendResult]:
     return results
 
 
-def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime) -> Record:
-    """Pure: what the attempt came to and where the notification goes. `now` is the database's time."""
+def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, now: datetime) -> Record:
+    """Pure: what the attempt came to and where the notification goes. `now` is the database's time.
+
+    Note [It may have arrived]: of a message whose connection broke after its last byte nobody knows whether it
+    arrived. To send it again may send it twice, to call it failed may be a lie. The channel's setting decides:
+    `retry` takes the first risk, `hold` leaves it to somebody who can ask the other side.
+    """
     delay = None
     if result.sent:
         outcome, status = Outcome.SENT, Status.SENT
+    elif result.unknown and hold:
+        outcome, status = Outcome.UNKNOWN, Status.UNKNOWN
     else:
         delay = policy.delay(
             claim.attempt,
@@ -188,6 +200,8 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime
             retry_after=result.retry_after,
         )
         outcome, status = (Outcome.FAILED, Status.FAILED) if delay is None else (Outcome.RETRY, Status.QUEUED)
+        if result.unknown:
+            outcome = Outcome.UNKNOWN
     return Record(
         id=claim.id,
         channel=claim.channel,
@@ -197,6 +211,14 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, now: datetime
         finished_at=now,
         outcome=outcome.value,
         status=status.value,
-        error=result.error.replace("\0", "")[:MAX_ERROR_LENGTH],
+        error=_cut(result.error, MAX_ERROR_LENGTH),
+        code=_cut(result.code, MAX_CODE_LENGTH),
+        response=_cut(result.response, MAX_ERROR_LENGTH),
+        phase=_cut(result.phase, MAX_CODE_LENGTH),
+        duration=result.duration,
         next_attempt_at=None if delay is None else now + delay,
     )
+
+
+def _cut(text: str, length: int) -> str:
+    return text.replace("\0", "")[:length]

@@ -8,15 +8,29 @@ class DeliveryError(Exception):
     """A channel could not send. The only error that may cross the channel border.
 
     `permanent` says that trying again cannot help. `retry_after` is the other side's own wish
-    (HTTP Retry-After and the like); the retry policy never comes back earlier than that.
+    (HTTP Retry-After and the like); the retry policy never comes back earlier than that. `unknown` says that
+    the message may have arrived all the same. `code` and `response` are the other side's answer, `phase` is
+    how far it came.
     """
 
     def __init__(
-        self, message: str, *, permanent: bool = False, retry_after: timedelta | None = None
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        unknown: bool = False,
+        code: str = "",
+        response: str = "",
+        phase: str = "",
     ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.retry_after = retry_after
+        self.unknown = unknown
+        self.code = code
+        self.response = response
+        self.phase = phase
 
 
 class InvalidStatus(Exception):

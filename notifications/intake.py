@@ -1,5 +1,6 @@
 """The clerk: looks at what is asked for, and writes what was accepted. Called by the front desk, in its transaction."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from .request_id import request_id
 from .signals import accepted
 
 ENTRY = 100  # notifications of a batch that share an entry of the queue
+HTML = 10  # times as long as the text may be its HTML
+CATEGORY = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")
 
 Refusal = ValidationError | RecipientLimitReached
 
@@ -45,6 +48,8 @@ def order(
     recipient: str,
     message: str,
     subject: str = "",
+    html: str = "",
+    category: str = "",
     channel: str | None = None,
     via: str | None = None,
     due_at: datetime | None = None,
@@ -57,6 +62,8 @@ def order(
         recipient=recipient,
         subject=subject,
         message=message,
+        html=html,
+        category=category,
         channel=channel or settings.channel,
         via=QUEUE if via == DEFAULT_TASK_BACKEND_ALIAS else via or settings.via,
         dedupe_key=dedupe_key,
@@ -198,7 +205,7 @@ def _clean(**fields: Any) -> dict[str, Any]:
     if fields["via"] not in via_choices():
         errors["via"] = _unknown("via", via_choices())
     limit = notification_settings().max_message_length
-    for name in ("subject", "message", "dedupe_key"):
+    for name in ("subject", "message", "html", "dedupe_key"):
         if "\0" in fields[name]:
             errors[name] = ValidationError("Null characters are not allowed.", code="null_characters")
     if len(fields["message"]) > limit:
@@ -206,6 +213,15 @@ def _clean(**fields: Any) -> dict[str, Any]:
     if len(fields["subject"]) > 255 or "\n" in fields["subject"] or "\r" in fields["subject"]:
         errors["subject"] = ValidationError(
             "A subject is one line of at most 255 characters.", code="invalid"
+        )
+    if len(fields["html"]) > HTML * limit:
+        errors["html"] = ValidationError(
+            f"The HTML has at most {HTML * limit} characters.", code="max_length"
+        )
+    if fields["category"] and not CATEGORY.fullmatch(fields["category"]):
+        errors["category"] = ValidationError(
+            "A category is a name of at most 50 lower-case letters, digits, dots, dashes and underscores.",
+            code="invalid",
         )
     if len(fields["dedupe_key"]) > 255:
         errors["dedupe_key"] = ValidationError("A key has at most 255 characters.", code="max_length")

@@ -87,10 +87,12 @@ def _abandoned(using: str) -> list[Record]:
 
 def _lost(row: Notification, now: datetime) -> Record:
     assert row.claimed_at is not None
-    policy = RetryPolicy()
+    policy, hold = RetryPolicy(), False
     if row.channel in channels:
-        policy = RetryPolicy.from_options(channels[row.channel].retry)
-    delay = policy.delay(row.attempt_count, age=now - row.due_at)
+        channel = channels[row.channel]
+        policy, hold = RetryPolicy.from_options(channel.retry), channel.holds_unknown
+    delay = None if hold else policy.delay(row.attempt_count, age=now - row.due_at)
+    status = Status.QUEUED if delay is not None else Status.UNKNOWN if hold else Status.FAILED
     return Record(
         id=str(row.pk),
         channel=row.channel,
@@ -98,7 +100,7 @@ def _lost(row: Notification, now: datetime) -> Record:
         started_at=row.claimed_at,
         finished_at=now,
         outcome=Outcome.LOST.value,
-        status=(Status.FAILED if delay is None else Status.QUEUED).value,
+        status=status.value,
         error="The worker stopped while sending. Nobody knows how far it came.",
         next_attempt_at=None if delay is None else now + delay,
     )

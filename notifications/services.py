@@ -25,6 +25,8 @@ def accept(
     recipient: str,
     message: str,
     subject: str = "",
+    html: str = "",
+    category: str = "",
     channel: str | None = None,
     via: str | None = None,
     due_at: datetime | None = None,
@@ -36,10 +38,11 @@ def accept(
 
     Call it inside your own transaction and both commit, or roll back, with your work; nothing is sent before
     that. `via` is where it runs: "queue", "thread" or another alias of TASKS; `channel` is an alias of
-    CHANNELS. `due_at` (aware) in the future schedules it; what is scheduled waits in the queue. `owner` is the
-    user who may see it through the API. An owner has one notification for each `dedupe_key`: asked again,
-    this returns the one that is there, with `is_duplicate` set. `enqueue` is for callers with a better way than
-    the task's own: a request's `background_tasks.add_task`.
+    CHANNELS. `html` is the message once more, for channels that can show it; `category` names what the
+    recipient can unsubscribe from. `due_at` (aware) in the future schedules it; what is scheduled waits in the
+    queue. `owner` is the user who may see it through the API. An owner has one notification for each
+    `dedupe_key`: asked again, this returns the one that is there, with `is_duplicate` set. `enqueue` is for
+    callers with a better way than the task's own: a request's `background_tasks.add_task`.
 
     Raises django.core.exceptions.ValidationError, by field, for what cannot be accepted, and
     RecipientLimitReached for a recipient who has got enough; nothing is stored.
@@ -48,6 +51,8 @@ def accept(
         recipient=recipient,
         message=message,
         subject=subject,
+        html=html,
+        category=category,
         channel=channel,
         via=via,
         due_at=due_at,
@@ -99,6 +104,8 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
         recipient=notification.recipient,
         message=notification.message,
         subject=notification.subject,
+        html=notification.html,
+        category=notification.category,
         channel=notification.channel,
         via=notification.via,
         owner=owner,

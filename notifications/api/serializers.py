@@ -60,6 +60,17 @@ class NewNotificationSerializer(StrictSerializer):
     )
     message = serializers.CharField(trim_whitespace=False)
     subject = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    html = serializers.CharField(
+        trim_whitespace=False,
+        required=False,
+        allow_blank=True,
+        help_text="The message as HTML, for channels that can show it.",
+    )
+    category = serializers.RegexField(
+        r"^[a-z0-9][a-z0-9._-]{0,49}$",
+        required=False,
+        help_text="What the recipient can unsubscribe from. Without it, there is no way to.",
+    )
     channel = ChannelField(required=False, help_text="The way out; the default is a setting.")
     via = ViaField(required=False, help_text="Where it runs; the default is a setting.")
     due_at = serializers.DateTimeField(required=False, help_text="Not sent before this time.")
@@ -80,13 +91,24 @@ class NewNotificationSerializer(StrictSerializer):
 
 class AttemptSerializer(serializers.ModelSerializer):
     outcome = serializers.CharField(
-        allow_null=True, help_text="sent, retry, failed or lost; null while it runs"
+        allow_null=True, help_text="sent, retry, failed, unknown or lost; null while it runs"
     )
     finished_at = serializers.DateTimeField(allow_null=True)
 
     class Meta:
         model = Attempt
-        fields = ["number", "started_at", "finished_at", "outcome", "error"]
+        fields = [
+            "number",
+            "started_at",
+            "finished_at",
+            "outcome",
+            "error",
+            "code",
+            "response",
+            "phase",
+            "duration",
+            "sent_to",
+        ]
 
     def to_representation(self, instance: Attempt) -> dict[str, Any]:
         return {**super().to_representation(instance), "outcome": instance.outcome or None}
@@ -105,12 +127,15 @@ class NotificationSummarySerializer(serializers.ModelSerializer):
             "recipient",
             "subject",
             "message",
+            "html",
+            "category",
             "channel",
             "via",
             "created_at",
             "due_at",
             "next_attempt_at",
             "finished_at",
+            "reason",
             "dedupe_key",
             "resend_of",
         ]

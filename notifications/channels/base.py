@@ -26,6 +26,8 @@ class Message:
     body: str
     created_at: datetime
     attempt: int  # 1 for the first
+    html: str = ""  # the body once more, for channels that can show it
+    category: str = ""  # what one can unsubscribe from
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,24 @@ class SendResult:
     error: str = ""
     permanent: bool = False
     retry_after: timedelta | None = None
+    unknown: bool = False  # not sent, as far as one can tell; but it may have arrived
+    code: str = ""  # this and the rest: what the other side said, kept on the attempt
+    response: str = ""
+    phase: str = ""
+    duration: float | None = None  # seconds; None: the batch's time, divided
 
     @classmethod
     def of(cls, error: DeliveryError) -> Self:
-        return cls(sent=False, error=str(error), permanent=error.permanent, retry_after=error.retry_after)
+        return cls(
+            sent=False,
+            error=str(error),
+            permanent=error.permanent,
+            retry_after=error.retry_after,
+            unknown=error.unknown,
+            code=error.code,
+            response=error.response,
+            phase=error.phase,
+        )
 
 
 SENT = SendResult(sent=True)
@@ -57,6 +73,13 @@ class BaseChannel:
         self.options: dict[str, Any] = params.get("OPTIONS", {})
         self.retry: dict[str, Any] = params.get("RETRY", {})
         self.limits: dict[str, Any] = params.get("LIMITS", {})
+        # What becomes of a message that may have arrived, or not: "retry" (it may arrive twice) or "hold"
+        # (it waits for somebody to decide).
+        self.unknown: str = params.get("UNKNOWN", "retry")
+
+    @property
+    def holds_unknown(self) -> bool:
+        return self.unknown == "hold"
 
     def clean_recipient(self, recipient: str) -> str:
         """The recipient in the one form that is stored.

@@ -1,14 +1,13 @@
 """What is kept: notifications and their attempts, and what the door needs to know who may come in, and how often."""
 
+from .attempt import Attempt, Outcome
 from .heartbeat import Heartbeat
 from .idempotency import IdempotencyKey
 from .limits import RecipientCount
 from .notification import (
     FINAL,
-    Attempt,
     Notification,
     NotificationQuerySet,
-    Outcome,
     Status,
     database,
     new_id,

@@ -1,4 +1,4 @@
-"""The truth: one Notification row for what someone must be told, one Attempt row for each try.
+"""The truth: one Notification row for what someone must be told.
 
 A queue entry is only how a worker hears of a row. Losing, doubling or reordering entries changes nothing,
 because every change of a status is a compare-and-set on the row (here and in `..statements`).
@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from django.utils.functional import cached_property
 
 from ..exceptions import InvalidStatus
+from .attempt import Attempt
 
 
 def new_id() -> uuid.UUID:
@@ -28,6 +29,7 @@ class Status(models.TextChoices):
 
     QUEUED = "queued"  # in: accept, resend, a failed attempt worth retrying, recover · out: claim, cancel
     SENDING = "sending"  # in: claim · out: record, recover (once the lease has passed)
+    UNKNOWN = "unknown"  # in: record, recover, on a channel that holds such · out: somebody decides
     SENT = "sent"  # in: record · final
     FAILED = "failed"  # in: record or recover, giving up · final
     CANCELLED = "cancelled"  # in: cancel, from queued only · final
@@ -59,7 +61,17 @@ class Notification(models.Model):
     recipient = models.CharField(max_length=2048)
     subject = models.CharField(max_length=255, blank=True)
     message = models.TextField()
+    html = models.TextField(
+        blank=True, default="", db_default="", help_text="The same as HTML, for channels that can show it."
+    )
     channel = models.CharField(max_length=50)
+    category = models.CharField(
+        max_length=50,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What one can unsubscribe from; none for what must arrive.",
+    )
     via = models.CharField(max_length=50)
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     # Times are the database's: the clocks of web hosts and workers need not agree.
@@ -70,6 +82,13 @@ class Notification(models.Model):
     )
     slot_at = models.DateTimeField(
         null=True, blank=True, help_text="The time its channel's limits gave it, if they put it off."
+    )
+    reason = models.CharField(
+        max_length=255,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why it was cancelled, if not by request.",
     )
     finished_at = models.DateTimeField(null=True, blank=True)
     attempt_count = models.PositiveIntegerField(
@@ -162,7 +181,7 @@ class Notification(models.Model):
             raise InvalidStatus(f"Notification {self.pk} is {self.status}, not {source.value}.")
 
     @cached_property
-    def history(self) -> list["Attempt"]:
+    def history(self) -> list[Attempt]:
         """All attempts in order, with the one that is running now, which has no row before it ends."""
         attempts = sorted(self.attempts.all(), key=lambda attempt: attempt.number)
         if self.status == Status.SENDING and self.claimed_at:
@@ -173,35 +192,3 @@ class Notification(models.Model):
 def database() -> str:
     """The alias of the database where notifications are written."""
     return router.db_for_write(Notification)
-
-
-class Outcome(models.TextChoices):
-    """What an attempt came to."""
-
-    SENT = "sent"
-    RETRY = "retry"  # could not send; it will be tried again
-    FAILED = "failed"  # could not send; given up
-    LOST = "lost"  # the worker died, or stopped renewing its lease: nobody knows how far it came
-
-
-class Attempt(models.Model):
-    """One try to send a notification. Written when it ends, by the one who still holds the lease."""
-
-    notification = models.ForeignKey(
-        Notification, on_delete=models.CASCADE, related_name="attempts", db_index=False
-    )
-    number = models.PositiveIntegerField()
-    started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
-    outcome = models.CharField(max_length=10, choices=Outcome)
-    error = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["notification", "number"]
-        constraints = [
-            # One row per attempt, and the index by which a notification finds its attempts.
-            models.UniqueConstraint(fields=["notification", "number"], name="attempt_number_is_unique"),
-        ]
-
-    def __str__(self) -> str:
-        return f"attempt {self.number}: {self.outcome or 'running'}"

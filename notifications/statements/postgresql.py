@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .rows import ATTEMPT, INSERTED, NOTIFICATION, Claim, Record, seconds
+from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, Claim, Record, seconds
 
 TYPES = [
     "uuid",
+    "text",
+    "text",
     "text",
     "text",
     "text",
@@ -42,7 +44,7 @@ CLAIM = f"""
         ORDER BY id FOR UPDATE
     )
     RETURNING id::text, recipient, subject, message, channel, created_at, due_at, claimed_at, attempt_count,
-        request_id
+        request_id, html, category
 """  # noqa: S608
 
 RENEW = f"""
@@ -62,16 +64,16 @@ COLUMNS = [
     "finished_at",
     "outcome",
     "status",
-    "error",
     "next_attempt_at",
     "task_id",
+    *DETAILS,
 ]
 RECORD = f"""
     WITH done AS (
         SELECT * FROM unnest(
-            %s::uuid[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::text[]
-        ) AS done (id, attempt, started_at, finished_at, outcome, status, error, next_attempt_at, task_id)
+            %s::uuid[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[],
+            %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::text[]
+        ) AS done ({", ".join(COLUMNS)})
     ), ours AS (
         SELECT n.id FROM {NOTIFICATION} n JOIN done ON n.id = done.id AND n.attempt_count = done.attempt
         WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n
@@ -79,12 +81,13 @@ RECORD = f"""
         UPDATE {NOTIFICATION} n SET status = done.status, lease_expires_at = NULL,
             next_attempt_at = done.next_attempt_at,
             task_id = CASE WHEN done.task_id = '' THEN n.task_id ELSE done.task_id END,
-            finished_at = CASE WHEN done.status = 'queued' THEN NULL ELSE done.finished_at END
+            finished_at = CASE WHEN done.status IN ('queued', 'unknown') THEN NULL ELSE done.finished_at END
         FROM done JOIN ours ON ours.id = done.id WHERE n.id = done.id
         RETURNING n.id
     )
-    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
-    SELECT done.id, done.attempt, done.started_at, done.finished_at, done.outcome, done.error
+    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, {", ".join(DETAILS)})
+    SELECT done.id, done.attempt, done.started_at, done.finished_at, done.outcome,
+        {", ".join(f"done.{name}" for name in DETAILS)}
     FROM done JOIN moved ON moved.id = done.id
     RETURNING notification_id::text
 """  # noqa: S608

@@ -11,6 +11,8 @@ INSERTED = [
     "recipient",
     "subject",
     "message",
+    "html",
+    "category",
     "channel",
     "via",
     "status",
@@ -37,6 +39,8 @@ class Claim:
     claimed_at: datetime
     attempt: int
     request_id: str = ""
+    html: str = ""
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,15 @@ class Record:
     next_attempt_at: datetime | None = None  # when to try again; None when it is final
     task_id: str = ""  # of the entry that will try again
     request_id: str = ""  # for the log
+    code: str = ""  # this and the rest: see models.Attempt
+    response: str = ""
+    phase: str = ""
+    duration: float | None = None  # seconds
+    sent_to: str = ""
+
+
+# What an Attempt row takes from a record as it is.
+DETAILS = ["error", "code", "response", "phase", "duration", "sent_to"]
 
 
 def seconds(lease: timedelta) -> str:

@@ -7,15 +7,15 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from .rows import ATTEMPT, INSERTED, NOTIFICATION, Claim, Record, seconds
+from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, Claim, Record, seconds
 
 FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"
 NOW = f"strftime({FORMAT}, 'now')"
 
+DUE = f"coalesce(value ->> {len(INSERTED) - 1}, {NOW})"
 INSERT = f"""
     INSERT INTO {NOTIFICATION} ({", ".join(INSERTED)}, next_attempt_at, created_at, attempt_count)
-    SELECT {", ".join(f"value ->> {n}" for n in range(len(INSERTED) - 1))}, coalesce(value ->> 12, {NOW}),
-        coalesce(value ->> 12, {NOW}), {NOW}, 0
+    SELECT {", ".join(f"value ->> {n}" for n in range(len(INSERTED) - 1))}, {DUE}, {DUE}, {NOW}, 0
     FROM json_each(%s)
     RETURNING created_at || ''
 """  # noqa: S608 (constants, here and below)
@@ -28,7 +28,7 @@ CLAIM = f"""
         claimed_at = {NOW}, lease_expires_at = strftime({FORMAT}, 'now', %s)
     WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW} || '999'
     RETURNING id, recipient, subject, message, channel,
-        created_at || '', due_at || '', claimed_at || '', attempt_count, request_id
+        created_at || '', due_at || '', claimed_at || '', attempt_count, request_id, html, category
 """  # noqa: S608
 
 RENEW = f"""
@@ -38,26 +38,34 @@ RENEW = f"""
 """  # noqa: S608
 
 # The values of a row, by position: see _row().
-DONE = """
-    SELECT value ->> 0 AS id, value ->> 1 AS attempt, value ->> 2 AS started_at, value ->> 3 AS finished_at,
-        value ->> 4 AS outcome, value ->> 5 AS status, value ->> 6 AS error, value ->> 7 AS next_attempt_at,
-        value ->> 8 AS task_id
-    FROM json_each(%s)
-"""
+VALUES = [
+    "id",
+    "attempt",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "status",
+    "next_attempt_at",
+    "task_id",
+    *DETAILS,
+]
+DONE = f"""
+    SELECT {", ".join(f"value ->> {n} AS {name}" for n, name in enumerate(VALUES))} FROM json_each(%s)
+"""  # noqa: S608
 
 RECORD = f"""
     UPDATE {NOTIFICATION} SET status = done.status, lease_expires_at = NULL,
         next_attempt_at = done.next_attempt_at,
         task_id = CASE WHEN done.task_id = '' THEN {NOTIFICATION}.task_id ELSE done.task_id END,
-        finished_at = CASE WHEN done.status = 'queued' THEN NULL ELSE done.finished_at END
+        finished_at = CASE WHEN done.status IN ('queued', 'unknown') THEN NULL ELSE done.finished_at END
     FROM ({DONE}) AS done
     WHERE {NOTIFICATION}.id = done.id AND attempt_count = done.attempt AND {NOTIFICATION}.status = 'sending'
     RETURNING {NOTIFICATION}.id
 """  # noqa: S608
 
 ATTEMPTS = f"""
-    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, error)
-    SELECT id, attempt, started_at, finished_at, outcome, error FROM ({DONE})
+    INSERT INTO {ATTEMPT} (notification_id, number, started_at, finished_at, outcome, {", ".join(DETAILS)})
+    SELECT id, attempt, started_at, finished_at, outcome, {", ".join(DETAILS)} FROM ({DONE})
 """  # noqa: S608
 
 
@@ -80,9 +88,9 @@ def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
             _time(due),
             _time(claimed),
             attempt,
-            request,
+            *rest,
         )
-        for id, to, subject, text, channel, created, due, claimed, attempt, request in cursor.fetchall()
+        for id, to, subject, text, channel, created, due, claimed, attempt, *rest in cursor.fetchall()
     ]
 
 
@@ -109,9 +117,9 @@ def _row(record: Record, text: Callable[[datetime], str]) -> tuple[Any, ...]:
         text(record.finished_at),
         record.outcome,
         record.status,
-        record.error,
         record.next_attempt_at and text(record.next_attempt_at),
         record.task_id,
+        *(getattr(record, name) for name in DETAILS),
     )
 
 

@@ -128,7 +128,8 @@ class Workers(RuleBasedStateMachine):
     def settle(self, worker: Worker, result: str) -> None:
         """As `delivery.deliver` does after the channel has sent."""
         records = [
-            delivery._record(claim, RESULTS[result], POLICY, claim.claimed_at) for claim in worker.claims
+            delivery._record(claim, RESULTS[result], POLICY, False, claim.claimed_at)
+            for claim in worker.claims
         ]
         delivery.settle(records, tasks.deliver_later, "default")
 
