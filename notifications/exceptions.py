@@ -10,7 +10,7 @@ class DeliveryError(Exception):
     `permanent` says that trying again cannot help. `retry_after` is the other side's own wish
     (HTTP Retry-After and the like); the retry policy never comes back earlier than that. `unknown` says that
     the message may have arrived all the same. `code` and `response` are the other side's answer, `phase` is
-    how far it came.
+    how far it came. `bounced` says that the other side knows nobody at this address, and never will.
     """
 
     def __init__(
@@ -23,6 +23,7 @@ class DeliveryError(Exception):
         code: str = "",
         response: str = "",
         phase: str = "",
+        bounced: bool = False,
     ) -> None:
         super().__init__(message)
         self.permanent = permanent
@@ -31,6 +32,7 @@ class DeliveryError(Exception):
         self.code = code
         self.response = response
         self.phase = phase
+        self.bounced = bounced
 
 
 class InvalidStatus(Exception):

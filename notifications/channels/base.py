@@ -43,6 +43,7 @@ class SendResult:
     response: str = ""
     phase: str = ""
     duration: float | None = None  # seconds; None: the batch's time, divided
+    bounced: bool = False  # there is nobody at this address: it goes on the suppression list
 
     @classmethod
     def of(cls, error: DeliveryError) -> Self:
@@ -55,6 +56,7 @@ class SendResult:
             code=error.code,
             response=error.response,
             phase=error.phase,
+            bounced=error.bounced,
         )
 
 
@@ -67,6 +69,9 @@ class BaseChannel:
     # Sending waits on the network: each message is sent on a thread of its own, and no quick channel waits for it.
     # False: a batch is one call of `send`.
     concurrent = False
+
+    # Writes to people's e-mail addresses: what is for one on the suppression list is cancelled instead of sent.
+    suppressible = False
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         self.alias = alias
