@@ -5,6 +5,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("notifications.pages.urls")),
     path("", include("notifications.api.urls")),
 ]
 

@@ -1,72 +1,25 @@
 """One service for all end-to-end tests: web and workers on a private database."""
 
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from tests.processes import free_port, manage, private_database, running, wait_until
+from tests.processes import private_database
+from tests.service import Service, answers, serving
 
-
-@dataclass(frozen=True)
-class Service:
-    url: str
-    env: dict[str, str]
-    folder: Path
-
-    def log_lines(self) -> list[str]:
-        path = self.folder / "log.txt"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30)
-
-    def finished(self, client: httpx.Client, location: str) -> dict[str, Any]:
-        """The notification, once it has a final status."""
-
-        def final() -> dict[str, Any] | None:
-            document: dict[str, Any] = client.get(location).json()
-            return document if document["finished_at"] else None
-
-        document = wait_until(final, timeout=30)
-        assert document is not None
-        return document
+__all__ = ["Service", "answers", "service"]
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
-    port = free_port()
-    with private_database(folder) as database_url:
-        env = {
-            "DJANGO_SETTINGS_MODULE": "tests.end_to_end.settings",
-            "DATABASE_URL": database_url,
-            "DEBUG": "true",
-            "SECRET_KEY": "end-to-end",
-            "PORT": str(port),
-            "WEB_CONCURRENCY": "2",
-            "QCLUSTER_WORKERS": "2",
-            "NOTIFICATIONS_LOG_FILE": str(folder / "log.txt"),
-            "TEST_CHANNEL": "gated",
-        }
-        migrated = manage("migrate", "--verbosity", "0", env=env)
-        assert migrated.returncode == 0, migrated.stderr
-        gunicorn = Path(sys.executable).with_name("gunicorn")
-        with (
-            running(gunicorn, "project.wsgi", env=env, output=folder / "web.txt"),
-            running(sys.executable, "manage.py", "qcluster", env=env, output=folder / "worker.txt"),
-        ):
-            url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: answers(url))
-            yield Service(url, env, folder)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/nowhere").status_code == 404
-    except httpx.TransportError:
-        return False
+    with (
+        private_database(folder) as database_url,
+        serving(
+            folder,
+            database_url,
+            DJANGO_SETTINGS_MODULE="tests.end_to_end.settings",
+            TEST_CHANNEL="gated",
+        ) as service,
+    ):
+        yield service
