@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
+from . import redirect
 from .background.checks import check_background_tasks
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
@@ -39,6 +40,31 @@ def check_defaults(**kwargs: Any) -> Iterator[CheckMessage]:
             f"NOTIFICATIONS_LEASE is {settings.lease!r}.",
             hint="Set a timedelta of at least one second: a worker that does not renew within it counts as dead.",
             id="notifications.E003",
+        )
+
+
+@register("notifications")
+def check_redirect(**kwargs: Any) -> Iterator[CheckMessage]:
+    try:
+        redirect.current()
+    except ValueError as error:
+        yield Error(
+            f"NOTIFICATIONS_REDIRECT_TO and NOTIFICATIONS_ALLOWED_RECIPIENTS: {error}.",
+            hint="The first is one address, the second a list of addresses and @domains.",
+            id="notifications.E016",
+        )
+
+
+@register("notifications", deploy=True)
+def check_redirect_in_production(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Whoever is held back in production gets nothing and hears nothing of it; on a copy that is what one wants."""
+    settings = notification_settings()
+    if settings.redirect_to or settings.allowed_recipients:
+        yield Warning(
+            "E-mail does not go to its recipients: "
+            "NOTIFICATIONS_REDIRECT_TO or NOTIFICATIONS_ALLOWED_RECIPIENTS is set.",
+            hint="Unset both in production. On a copy of it, put notifications.W017 in SILENCED_SYSTEM_CHECKS.",
+            id="notifications.W017",
         )
 
 

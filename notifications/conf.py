@@ -3,7 +3,7 @@
 `notification_settings()` gives a frozen value; nobody else reads `settings.NOTIFICATIONS_*`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -29,6 +29,8 @@ class NotificationSettings:
     bulk_max_bytes: int
     max_wait: timedelta  # how long `Prefer: wait` may hold a request
     rates: Mapping[str, str]  # "caller", "address": requests, as "100/minute"
+    redirect_to: str  # the one address that gets all that is written to addresses; none: everybody their own
+    allowed_recipients: Sequence[str]  # addresses and @domains that get their own; none: no such list
 
 
 @cache
@@ -46,6 +48,8 @@ def notification_settings() -> NotificationSettings:
         bulk_max_bytes=getattr(settings, "NOTIFICATIONS_BULK_MAX_BYTES", 10 * 1024 * 1024),
         max_wait=getattr(settings, "NOTIFICATIONS_MAX_WAIT", timedelta(seconds=10)),
         rates=getattr(settings, "NOTIFICATIONS_RATES", {}),
+        redirect_to=getattr(settings, "NOTIFICATIONS_REDIRECT_TO", ""),
+        allowed_recipients=tuple(getattr(settings, "NOTIFICATIONS_ALLOWED_RECIPIENTS", ())),
     )
 
 

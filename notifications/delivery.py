@@ -17,7 +17,7 @@ from time import monotonic, sleep
 from django.db import InterfaceError, OperationalError, connections, transaction
 
 from . import pacing, statements
-from .channels import Message, SendResult, channels
+from .channels import SendResult, channels
 from .channels.base import BaseChannel
 from .conf import notification_settings
 from .lease import held
@@ -26,6 +26,7 @@ from .request_id import request_id
 from .retry import RetryPolicy
 from .schedule import Due, Reschedule
 from .senders import senders
+from .sending import send
 from .signals import recorded
 from .statements import Claim, Record
 
@@ -34,6 +35,7 @@ logger = logging.getLogger("notifications.delivery")
 BATCH = 500  # notifications that are claimed at once; a merged call may bring many more
 FIRST_PAUSE = 0.05  # seconds before a record is tried again; it doubles, up to a second
 MAX_ERROR_LENGTH = 2000  # characters of an error, or of an answer, that are kept
+MAX_REASON_LENGTH = 255
 MAX_CODE_LENGTH = 20  # characters of a code
 
 # Not permanent: in a rolling deploy another worker may know the channel already.
@@ -92,7 +94,7 @@ def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, usi
                 channel: BaseChannel = channels[alias]
                 policy, hold = RetryPolicy.from_options(channel.retry), channel.holds_unknown
                 began = monotonic()
-                results = _send(channel, batch)
+                results = send(channel, batch)
                 each = (monotonic() - began) / len(batch)
                 results = [r if r.duration is not None else replace(r, duration=each) for r in results]
                 pacing.learn(alias, each, using)
@@ -153,33 +155,6 @@ def _by_channel(claims: Sequence[Claim]) -> Iterator[tuple[str, list[Claim]]]:
         yield alias, list(batch)
 
 
-def _send(channel: BaseChannel, batch: Sequence[Claim]) -> list[SendResult]:
-    messages = [
-        Message(
-            id=claim.id,
-            recipient=claim.recipient,
-            subject=claim.subject,
-            body=claim.message,
-            created_at=claim.created_at,
-            attempt=claim.attempt,
-            html=claim.html,
-            category=claim.category,
-        )
-        for claim in batch
-    ]
-    try:
-        results = channel.send(messages)
-    except Exception as error:
-        # A channel is somebody's code, and one that breaks must not take the others' notifications with it:
-        # whatever it raised, these attempts failed, and the traceback goes to the log.
-        logger.exception("channel=%s error=%s count=%d", channel.alias, type(error).__name__, len(batch))
-        results = [SendResult(sent=False, error=f"{type(error).__name__}: {error}")] * len(batch)
-    if len(results) != len(batch):
-        logger.error("channel=%s messages=%d results=%d", channel.alias, len(batch), len(results))
-        results = [SendResult(sent=False, error="The channel did not say what became of it.")] * len(batch)
-    return results
-
-
 def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, now: datetime) -> Record:
     """Pure: what the attempt came to and where the notification goes. `now` is the database's time.
 
@@ -190,6 +165,8 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, n
     delay = None
     if result.sent:
         outcome, status = Outcome.SENT, Status.SENT
+    elif result.reason:
+        outcome, status = Outcome.CANCELLED, Status.CANCELLED
     elif result.unknown and hold:
         outcome, status = Outcome.UNKNOWN, Status.UNKNOWN
     else:
@@ -211,11 +188,13 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, n
         finished_at=now,
         outcome=outcome.value,
         status=status.value,
-        error=_cut(result.error, MAX_ERROR_LENGTH),
+        error=_cut(result.error or result.reason, MAX_ERROR_LENGTH),
         code=_cut(result.code, MAX_CODE_LENGTH),
         response=_cut(result.response, MAX_ERROR_LENGTH),
         phase=_cut(result.phase, MAX_CODE_LENGTH),
         duration=result.duration,
+        sent_to=result.sent_to,
+        reason=_cut(result.reason, MAX_REASON_LENGTH),
         next_attempt_at=None if delay is None else now + delay,
     )
 

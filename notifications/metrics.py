@@ -60,7 +60,7 @@ class Asked(Collector):
         return []  # else registering would ask the database
 
     def _queue(self) -> Iterator[Metric]:
-        """By the two small indexes of what is unfinished."""
+        """By the small indexes of what is unfinished."""
         due = Q(next_attempt_at__lte=Now())
         queued = Notification.objects.filter(status=Status.QUEUED).aggregate(
             due=Count("pk", filter=due),
@@ -70,7 +70,8 @@ class Asked(Collector):
         depth = GaugeMetricFamily("notifications_unfinished", "Notifications, by state.", labels=["state"])
         depth.add_metric(["due"], queued["due"])
         depth.add_metric(["scheduled"], queued["scheduled"])
-        depth.add_metric(["sending"], Notification.objects.filter(status=Status.SENDING).count())
+        for status in (Status.SENDING, Status.UNKNOWN):
+            depth.add_metric([status.value], Notification.objects.filter(status=status).count())
         yield depth
         age = (timezone.now() - queued["oldest"]).total_seconds() if queued["oldest"] else 0
         yield GaugeMetricFamily(

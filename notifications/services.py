@@ -1,4 +1,4 @@
-"""The front desk: accept, cancel, resend, recover. What the API, the commands and other apps call."""
+"""The front desk: what the API, the commands and other apps call."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -8,11 +8,13 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.tasks import TaskResult
+from django.utils import timezone
 
 from . import heartbeat, intake, limits, recovery, tasks
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .intake import Order, Refusal
 from .models import IdempotencyKey, Notification, database
+from .schedule import Due
 
 CHUNK = 1000  # notifications of a batch that are written in one transaction
 PRUNED_AT_ONCE = 1000  # rows that are deleted in one transaction: nobody should wait for more
@@ -112,6 +114,26 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
     )
     order.fields["resend_of"] = notification.pk
     return _accept(order, enqueue)
+
+
+def confirm(notification: Notification) -> None:
+    """Settle what is unknown as sent: you have asked the other side, and it arrived.
+
+    Raises InvalidStatus when it is not unknown, or somebody else has decided meanwhile.
+    """
+    notification.confirm()
+
+
+def send_again(notification: Notification) -> None:
+    """Queue what is unknown once more: it did not arrive, or may well arrive twice. The same id, the next attempt.
+
+    It goes through the queue, and its channel's retry policy goes on where it was: after the last attempt, or
+    past the age, it is tried this once. Raises InvalidStatus as `confirm` does.
+    """
+    with transaction.atomic(using=database()):
+        due = Due(str(notification.pk), notification.channel, timezone.now())
+        [task_id] = tasks.deliver_later([due])
+        notification.queue_again(task_id)
 
 
 def housekeep() -> None:

@@ -76,6 +76,10 @@ NOTIFICATIONS_BULK_MAX_ITEMS = 10_000
 NOTIFICATIONS_BULK_MAX_BYTES = 10 * 1024 * 1024
 NOTIFICATIONS_MAX_WAIT = timedelta(seconds=10)  # `Prefer: wait` holds a thread of the server for so long
 
+# For copies of the service that must not write to its users: one address gets all e-mail, or only these get theirs.
+NOTIFICATIONS_REDIRECT_TO = env.str("NOTIFICATIONS_REDIRECT_TO", default="")
+NOTIFICATIONS_ALLOWED_RECIPIENTS: list[str] = env.list("NOTIFICATIONS_ALLOWED_RECIPIENTS", default=[])
+
 # How often: requests of a caller, requests from an address that were not let in, notifications to a recipient.
 rate = validate.Regexp(r"^([0-9]+/(second|minute|hour|day))?$")
 NOTIFICATIONS_RATES = {

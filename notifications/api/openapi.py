@@ -243,6 +243,23 @@ resend = extend_schema(
     parameters=[*IDEMPOTENCY, _header("Location", [202], "The new one."), RETRY_AFTER],
     responses={202: NotificationSerializer} | _problems(400, 404, 409, 422),
 )
+confirm = extend_schema(
+    operation_id="confirm",
+    tags=["notifications"],
+    summary="Say of an unknown one that it arrived",
+    request=None,
+    parameters=[RETRY_AFTER],
+    responses={200: NotificationSerializer} | _problems(404, 409),
+)
+send_again = extend_schema(
+    operation_id="sendAgain",
+    tags=["notifications"],
+    summary="Try an unknown one once more",
+    description="The same notification, its next attempt: nothing new is made.",
+    request=None,
+    parameters=[RETRY_AFTER],
+    responses={202: NotificationSerializer} | _problems(404, 409),
+)
 
 
 class Schema(SpectacularJSONAPIView):

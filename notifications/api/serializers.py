@@ -91,7 +91,7 @@ class NewNotificationSerializer(StrictSerializer):
 
 class AttemptSerializer(serializers.ModelSerializer):
     outcome = serializers.CharField(
-        allow_null=True, help_text="sent, retry, failed, unknown or lost; null while it runs"
+        allow_null=True, help_text="sent, retry, failed, unknown, cancelled or lost; null while it runs"
     )
     finished_at = serializers.DateTimeField(allow_null=True)
 

@@ -10,10 +10,12 @@ from .openapi import Documentation, Schema
 from .probes import Metrics, livez, readyz
 from .views import (
     CancelNotification,
+    ConfirmNotification,
     NotificationDetail,
     Notifications,
     ResendNotification,
     SendNotification,
+    SendNotificationAgain,
 )
 
 # Swagger UI sets styles from its script; everything else stays as strict as elsewhere.
@@ -30,6 +32,14 @@ urlpatterns = [
     path("api/v1/notifications/<uuid:pk>", NotificationDetail.as_view(), name="notification"),
     path("api/v1/notifications/<uuid:pk>/cancel", CancelNotification.as_view(), name="notification-cancel"),
     path("api/v1/notifications/<uuid:pk>/resend", ResendNotification.as_view(), name="notification-resend"),
+    path(
+        "api/v1/notifications/<uuid:pk>/confirm", ConfirmNotification.as_view(), name="notification-confirm"
+    ),
+    path(
+        "api/v1/notifications/<uuid:pk>/send-again",
+        SendNotificationAgain.as_view(),
+        name="notification-send-again",
+    ),
     path("api/v1/schema", Schema.as_view(), name="schema"),
     path("api/v1/docs", with_styles(Documentation.as_view()), name="docs"),
     path("livez", livez, name="livez"),

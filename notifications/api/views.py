@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from .. import services
 from ..background import BackgroundTasks, pool
-from ..models import Notification, NotificationQuerySet
+from ..models import Notification, NotificationQuerySet, Status
 from . import openapi
 from .door import Door
 from .idempotency import answered_once
@@ -28,7 +28,7 @@ from .serializers import (
     NotificationSummarySerializer,
     SendSerializer,
 )
-from .waiting import preferred_wait, wait_until_final
+from .waiting import preferred_wait, wait_until_settled
 
 LONGEST_RETRY_AFTER = 3600  # seconds
 
@@ -105,7 +105,7 @@ class Notifications(Door):
         if not seconds or notification is None or not isinstance(response, Response):
             return response
         tasks.hand_to(pool.submit)
-        if wait_until_final(notification.pk, seconds):
+        if wait_until_settled(notification.pk, seconds):
             response = _document(notification.pk)
             response["Location"] = _address(notification)
         response["Preference-Applied"] = f"wait={seconds:g}"
@@ -121,7 +121,7 @@ class NotificationDetail(Door):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         notification = get_object_or_404(visible(request), pk=pk)
         seconds = preferred_wait(request)
-        if seconds and not notification.is_final and wait_until_final(notification.pk, seconds):
+        if seconds and not notification.is_settled and wait_until_settled(notification.pk, seconds):
             notification.refresh_from_db()
         etag = _etag(notification)
         response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
@@ -146,6 +146,32 @@ class CancelNotification(Door):
         notification = get_object_or_404(visible(request), pk=pk)
         services.cancel(notification)
         return _document(notification.pk)
+
+
+class ConfirmNotification(Door):
+    """Say of an unknown one that it arrived."""
+
+    rights = {"POST": "resend_notification"}
+
+    @openapi.confirm
+    def post(self, request: Request, pk: UUID) -> Response:
+        notification = get_object_or_404(visible(request), pk=pk)
+        services.confirm(notification)
+        return _document(notification.pk)
+
+
+class SendNotificationAgain(Door):
+    """Try an unknown one once more: the same notification, its next attempt."""
+
+    rights = {"POST": "resend_notification"}
+
+    @openapi.send_again
+    def post(self, request: Request, pk: UUID) -> Response:
+        notification = get_object_or_404(visible(request), pk=pk)
+        services.send_again(notification)
+        response = _document(notification.pk)
+        response.status_code = 202
+        return response
 
 
 class ResendNotification(Door):
@@ -191,7 +217,9 @@ def _etag(notification: Notification) -> str:
 
 def _retry_after(notification: Notification) -> str:
     """Whole seconds until it is worth asking again."""
-    due = notification.next_attempt_at if notification.status == "queued" else None
+    if notification.status == Status.UNKNOWN:  # somebody has to decide first
+        return str(LONGEST_RETRY_AFTER)
+    due = notification.next_attempt_at if notification.status == Status.QUEUED else None
     seconds = (due - timezone.now()).total_seconds() if due else 1
     return str(min(max(1, math.ceil(seconds)), LONGEST_RETRY_AFTER))
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from rest_framework.request import Request
 
 from ..conf import notification_settings
-from ..models import FINAL, Notification
+from ..models import SETTLED, Notification
 
 FIRST_LOOK, LAST_LOOK = 0.002, 0.25  # seconds between two looks: they grow from the one to the other
 
@@ -25,14 +25,17 @@ def preferred_wait(request: Request) -> float:
     return 0
 
 
-def wait_until_final(id: UUID, seconds: float) -> bool:
-    """Wait for a final status. True: it is final. Looks by one short query at a time, in no transaction."""
+def wait_until_settled(id: UUID, seconds: float) -> bool:
+    """Wait for a status that changes no more by itself. True: it has one.
+
+    Looks by one short query at a time, in no transaction.
+    """
     if seconds <= 0 or not waiters.acquire(blocking=False):
         return False
     try:
         deadline, pause = time.monotonic() + seconds, FIRST_LOOK
         while True:
-            if Notification.objects.filter(pk=id, status__in=FINAL).exists():
+            if Notification.objects.filter(pk=id, status__in=SETTLED).exists():
                 return True
             left = deadline - time.monotonic()
             if left <= 0:

@@ -28,6 +28,7 @@ class Message:
     attempt: int  # 1 for the first
     html: str = ""  # the body once more, for channels that can show it
     category: str = ""  # what one can unsubscribe from
+    meant_for: str = ""  # the recipient it was accepted for, where it is redirected to `recipient`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class SendResult:
     phase: str = ""
     duration: float | None = None  # seconds; None: the batch's time, divided
     bounced: bool = False  # there is nobody at this address: it goes on the suppression list
+    reason: str = ""  # not sent, and never to be: why its notification is cancelled
+    sent_to: str = ""  # who got it instead of the recipient
 
     @classmethod
     def of(cls, error: DeliveryError) -> Self:
@@ -70,7 +73,8 @@ class BaseChannel:
     # False: a batch is one call of `send`.
     concurrent = False
 
-    # Writes to people's e-mail addresses: what is for one on the suppression list is cancelled instead of sent.
+    # Writes to people's e-mail addresses: what is for one on the suppression list is cancelled instead of sent, and
+    # NOTIFICATIONS_REDIRECT_TO and NOTIFICATIONS_ALLOWED_RECIPIENTS hold.
     suppressible = False
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
@@ -94,7 +98,11 @@ class BaseChannel:
         return recipient
 
     def send(self, messages: Sequence[Message]) -> list[SendResult]:
-        """Send all of them. One result for each message, in order; one that fails never stops the others."""
+        """Send all of them. One result for each message, in order; one that fails never stops the others.
+
+        Raising instead says that none of them was sent: all are tried again, those that had gone out too. So
+        an override catches what goes wrong with one message, and makes it that message's result.
+        """
         return [self._guarded(message) for message in messages]
 
     def send_one(self, message: Message) -> None:

@@ -6,6 +6,7 @@ from .idempotency import IdempotencyKey
 from .limits import RecipientCount
 from .notification import (
     FINAL,
+    SETTLED,
     Notification,
     NotificationQuerySet,
     Status,
@@ -18,6 +19,7 @@ from .totals import AttemptTotal
 
 __all__ = [
     "FINAL",
+    "SETTLED",
     "Attempt",
     "AttemptTotal",
     "ChannelPace",

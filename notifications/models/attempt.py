@@ -10,6 +10,7 @@ class Outcome(models.TextChoices):
     RETRY = "retry"  # could not send; it will be tried again
     FAILED = "failed"  # could not send; given up
     UNKNOWN = "unknown"  # the connection broke when the message was out: it may have arrived, or not
+    CANCELLED = "cancelled"  # not sent, for a reason that holds for every further attempt
     LOST = "lost"  # the worker died, or stopped renewing its lease: nobody knows how far it came
 
 

@@ -27,15 +27,17 @@ def new_id() -> uuid.UUID:
 class Status(models.TextChoices):
     """Each member says who moves a row in and who moves it out."""
 
-    QUEUED = "queued"  # in: accept, resend, a failed attempt worth retrying, recover · out: claim, cancel
+    QUEUED = "queued"  # in: accept, resend, send again, a failed attempt worth retrying, recover · out: claim, cancel
     SENDING = "sending"  # in: claim · out: record, recover (once the lease has passed)
-    UNKNOWN = "unknown"  # in: record, recover, on a channel that holds such · out: somebody decides
-    SENT = "sent"  # in: record · final
+    UNKNOWN = "unknown"  # in: record, recover, on a channel that holds such · out: confirm, send again
+    SENT = "sent"  # in: record, confirm · final
     FAILED = "failed"  # in: record or recover, giving up · final
-    CANCELLED = "cancelled"  # in: cancel, from queued only · final
+    CANCELLED = "cancelled"  # in: cancel, from queued only; record, of what may not be sent · final
 
 
 FINAL = frozenset({Status.SENT, Status.FAILED, Status.CANCELLED})
+# What changes no more by itself: final, or waiting for somebody to decide.
+SETTLED = FINAL | {Status.UNKNOWN}
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
@@ -124,13 +126,14 @@ class Notification(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
-            # Both are small: they hold the unfinished rows only.
+            # These three are small: they hold the unfinished rows only.
             models.Index(
                 fields=["next_attempt_at"], condition=Q(status="queued"), name="notification_queued"
             ),
             models.Index(
                 fields=["lease_expires_at"], condition=Q(status="sending"), name="notification_leases"
             ),
+            models.Index(fields=["created_at"], condition=Q(status="unknown"), name="notification_unknown"),
             models.Index(fields=["created_at", "id"], name="notification_newest"),
             models.Index(
                 fields=["owner", "created_at", "id"],
@@ -167,12 +170,31 @@ class Notification(models.Model):
     def is_final(self) -> bool:
         return self.status in FINAL
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it changes no more by itself: final, or unknown."""
+        return self.status in SETTLED
+
     def cancel(self) -> None:
         """Move a queued row to cancelled. A worker that claims at the same time wins or loses, never both.
 
         Raises InvalidStatus when the row is already being sent, or final.
         """
         self._move(Status.QUEUED, status=Status.CANCELLED, finished_at=Now(), next_attempt_at=None)
+
+    def confirm(self) -> None:
+        """Move an unknown row to sent: somebody has found out that it arrived.
+
+        Raises InvalidStatus when it is not unknown, or somebody else has decided.
+        """
+        self._move(Status.UNKNOWN, status=Status.SENT, finished_at=Now())
+
+    def queue_again(self, task_id: str) -> None:
+        """Move an unknown row to queued, for the entry that the caller has written in this transaction.
+
+        Raises InvalidStatus as `confirm` does.
+        """
+        self._move(Status.UNKNOWN, status=Status.QUEUED, next_attempt_at=Now(), task_id=task_id)
 
     def _move(self, source: Status, **changes: Any) -> None:
         moved = Notification.objects.filter(pk=self.pk, status=source).update(**changes)

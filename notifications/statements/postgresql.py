@@ -66,13 +66,15 @@ COLUMNS = [
     "status",
     "next_attempt_at",
     "task_id",
+    "reason",
     *DETAILS,
 ]
 RECORD = f"""
     WITH done AS (
         SELECT * FROM unnest(
             %s::uuid[], %s::int[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[],
-            %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::text[]
+            %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::float8[], %s::text[]
         ) AS done ({", ".join(COLUMNS)})
     ), ours AS (
         SELECT n.id FROM {NOTIFICATION} n JOIN done ON n.id = done.id AND n.attempt_count = done.attempt
@@ -81,6 +83,7 @@ RECORD = f"""
         UPDATE {NOTIFICATION} n SET status = done.status, lease_expires_at = NULL,
             next_attempt_at = done.next_attempt_at,
             task_id = CASE WHEN done.task_id = '' THEN n.task_id ELSE done.task_id END,
+            reason = CASE WHEN done.reason = '' THEN n.reason ELSE done.reason END,
             finished_at = CASE WHEN done.status IN ('queued', 'unknown') THEN NULL ELSE done.finished_at END
         FROM done JOIN ours ON ours.id = done.id WHERE n.id = done.id
         RETURNING n.id

@@ -63,6 +63,7 @@ class Record:
     phase: str = ""
     duration: float | None = None  # seconds
     sent_to: str = ""
+    reason: str = ""  # why it is cancelled
 
 
 # What an Attempt row takes from a record as it is.

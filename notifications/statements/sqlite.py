@@ -47,6 +47,7 @@ VALUES = [
     "status",
     "next_attempt_at",
     "task_id",
+    "reason",
     *DETAILS,
 ]
 DONE = f"""
@@ -57,6 +58,7 @@ RECORD = f"""
     UPDATE {NOTIFICATION} SET status = done.status, lease_expires_at = NULL,
         next_attempt_at = done.next_attempt_at,
         task_id = CASE WHEN done.task_id = '' THEN {NOTIFICATION}.task_id ELSE done.task_id END,
+        reason = CASE WHEN done.reason = '' THEN {NOTIFICATION}.reason ELSE done.reason END,
         finished_at = CASE WHEN done.status IN ('queued', 'unknown') THEN NULL ELSE done.finished_at END
     FROM ({DONE}) AS done
     WHERE {NOTIFICATION}.id = done.id AND attempt_count = done.attempt AND {NOTIFICATION}.status = 'sending'
@@ -119,6 +121,7 @@ def _row(record: Record, text: Callable[[datetime], str]) -> tuple[Any, ...]:
         record.status,
         record.next_attempt_at and text(record.next_attempt_at),
         record.task_id,
+        record.reason,
         *(getattr(record, name) for name in DETAILS),
     )
 

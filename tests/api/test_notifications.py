@@ -215,11 +215,11 @@ class TestWaiting:
         taken = [waiting.waiters.acquire(blocking=False) for _ in range(5)]
         try:
             assert taken == [True] * 4 + [False]
-            assert waiting.wait_until_final(notification.pk, 60) is False
+            assert waiting.wait_until_settled(notification.pk, 60) is False
         finally:
             for _ in range(4):
                 waiting.waiters.release()
-        assert waiting.wait_until_final(notification.pk, 60) is True
+        assert waiting.wait_until_settled(notification.pk, 60) is True
 
     @pytest.mark.parametrize("preference", ["wait", "wait=", "wait=-1", "wait=x", "return=minimal", "wait=0"])
     def test_no_wait(self, api: APIClient, preference: str) -> None:

@@ -141,7 +141,7 @@ class TestMetrics:
         states = {
             sample.labels["state"]: sample.value for sample in families["notifications_unfinished"].samples
         }
-        assert states == {"due": 2, "scheduled": 1, "sending": 0}
+        assert states == {"due": 2, "scheduled": 1, "sending": 0, "unknown": 0}
         assert 55 < families["notifications_oldest_due_seconds"].samples[0].value < 90
         routes = {sample.labels["route"] for sample in families["http_request_duration_seconds"].samples}
         assert "send-notification" in routes

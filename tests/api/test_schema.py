@@ -12,9 +12,9 @@ import httpx
 import pytest
 import yaml
 from django.core.management import call_command
-from django.urls import get_resolver
 from rest_framework.test import APIClient
 
+from notifications.api import urls
 from tests.api.conftest import problem
 from tests.processes import ROOT, free_port, manage, private_database, running, wait_until
 
@@ -32,7 +32,7 @@ def test_valid_and_without_a_warning(tmp_path: Path) -> None:
 def test_every_address_is_in_it(api: APIClient) -> None:
     """No call of the API is left out, and each says what an error looks like."""
     schema = api.get("/api/v1/schema").json()
-    ours = {pattern.name for pattern in get_resolver().url_patterns[1].url_patterns}
+    ours = {pattern.name for pattern in urls.urlpatterns}
     assert ours - {"schema", "docs", "livez", "readyz", "metrics"} == {
         "send-notification",
         "notifications",
@@ -40,9 +40,11 @@ def test_every_address_is_in_it(api: APIClient) -> None:
         "notification",
         "notification-cancel",
         "notification-resend",
+        "notification-confirm",
+        "notification-send-again",
     }
     operations = [op for path in schema["paths"].values() for op in path.values()]
-    assert len(operations) == 7
+    assert len(operations) == 9
     for operation in operations:
         for code in ("401", "403", "429"):
             assert list(operation["responses"][code]["content"]) == ["application/problem+json"]

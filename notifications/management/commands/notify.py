@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
     def _wait(self, notification: Notification, timeout: float) -> Notification:
         deadline = time.monotonic() + timeout
-        while not notification.is_final and time.monotonic() < deadline:
+        while not notification.is_settled and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             notification.refresh_from_db()
         return notification
@@ -54,6 +54,11 @@ class Command(BaseCommand):
     def _report(self, notification: Notification, timeout: float) -> None:
         last = notification.attempts.last()
         if not notification.is_final:
+            if notification.status == Status.UNKNOWN:
+                raise CommandError(
+                    f"{notification.pk} may have arrived, or not. Confirm it, or send it again.",
+                    returncode=3,
+                )
             raise CommandError(
                 f"{notification.pk} is still {notification.status} after {timeout:g} s"
                 + (f": {last.error}" if last else ". Is a worker running (manage.py qcluster)?"),
