@@ -61,12 +61,18 @@ TASKS = {
 }
 
 # The ways out, by alias.
-CHANNELS = {
+CHANNELS: dict[str, dict[str, Any]] = {
     "log": {
         "BACKEND": "notifications.channels.log.LogChannel",
         "OPTIONS": {"path": BASE_DIR / env.str("NOTIFICATIONS_LOG_FILE", default="log.txt")},
     },
 }
+webhook_secrets: list[str] = env.list("NOTIFICATIONS_WEBHOOK_SECRETS", default=[])
+if webhook_secrets:
+    CHANNELS["webhook"] = {
+        "BACKEND": "notifications.channels.webhook.WebhookChannel",
+        "OPTIONS": {"secrets": webhook_secrets},
+    }
 
 NOTIFICATIONS_VIA = env.str("NOTIFICATIONS_VIA", default="queue")
 NOTIFICATIONS_CHANNEL = "log"
