@@ -38,6 +38,7 @@ database: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", default="sqlite://
 database["CONN_MAX_AGE"] = None  # a POST that opens its own connection costs four times as much
 database["CONN_HEALTH_CHECKS"] = True
 if database["ENGINE"] == "django.db.backends.sqlite3":
+    database["ENGINE"] = "project.sqlite3"  # the same, but for how it waits for the writer
     if database["NAME"] != ":memory:":
         database["NAME"] = BASE_DIR / database["NAME"]
     database["OPTIONS"] = {

@@ -1,0 +1,83 @@
+"""How a transaction waits for SQLite's one writer."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError, connections
+from django.db.utils import load_backend
+
+from project.sqlite3 import base
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[base.DatabaseWrapper]:
+    """One of its own, to a file of its own, whatever database the tests run on."""
+    settings = dict(connections["default"].settings_dict)
+    settings |= {
+        "ENGINE": "project.sqlite3",
+        "NAME": str(tmp_path / "db.sqlite3"),
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 10},
+    }
+    wrapper = load_backend("project.sqlite3").DatabaseWrapper(settings, "other")
+    yield wrapper
+    wrapper.close()
+
+
+@pytest.fixture
+def writer(connection: base.DatabaseWrapper) -> Iterator[sqlite3.Connection]:
+    """Somebody else who holds the writer."""
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+def busy_timeout(connection: base.DatabaseWrapper) -> int:
+    with connection.cursor() as cursor:
+        return cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+
+
+def test_a_transaction_waits_until_the_writer_is_free(connection, writer, monkeypatch) -> None:
+    """It looks again and again, in steps that SQLite's own wait would not take, and begins when it can."""
+    steps: list[float] = []
+
+    def step(seconds: float) -> None:
+        steps.append(seconds)
+        if len(steps) == 20:
+            writer.execute("COMMIT")
+
+    monkeypatch.setattr(base, "sleep", step)
+    connection.ensure_connection()
+    connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE written (id)")
+    connection.commit()
+    connection.set_autocommit(True)
+    assert len(steps) == 20
+    assert max(steps) == base.LONGEST_STEP
+    assert busy_timeout(connection) == 10_000
+
+
+def test_a_writer_that_is_never_free_is_an_error(connection, writer) -> None:
+    """After the timeout: Django's own error, and single statements wait as before."""
+    connection.settings_dict["OPTIONS"]["timeout"] = 0.05
+    connection.ensure_connection()
+    with pytest.raises(OperationalError, match="locked"):
+        connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+    assert busy_timeout(connection) == 50
+
+
+def test_another_error_is_raised_at_once(connection, monkeypatch) -> None:
+    """Only a taken writer is worth waiting for."""
+    monkeypatch.setattr(base, "sleep", lambda seconds: pytest.fail("waited"))
+    connection.ensure_connection()
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OperationalError, match="within a transaction"):
+        connection._start_transaction_under_autocommit()
+    with connection.cursor() as cursor:
+        cursor.execute("ROLLBACK")
