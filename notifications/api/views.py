@@ -1,12 +1,13 @@
 """What is behind each address. A view reads the request and asks the front desk; it decides nothing itself."""
 
 import math
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.urls import reverse
+from django.urls import get_script_prefix, get_urlconf, reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from rest_framework.parsers import JSONParser
@@ -32,6 +33,9 @@ from .waiting import preferred_wait, wait_until_settled
 
 LONGEST_RETRY_AFTER = 3600  # seconds
 
+# Made once: to copy its fields for every request would take longer than to check them.
+SEND = SendSerializer()
+
 
 class SendNotification(Door):
     """Respond first, work after: accept the notification, answer, deliver in the background."""
@@ -43,15 +47,14 @@ class SendNotification(Door):
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = _raw(request)
         data = request.query_params.dict() | _fields(request.data)
-        serializer = SendSerializer(data=data)
-        serializer.is_valid(raise_exception=True)
+        wanted = SEND.run_validation(data)
 
         def answer() -> Response:
             notification = services.accept(
                 recipient=email,
                 owner=owner(request),
                 enqueue=background_tasks.add_task,
-                **serializer.validated_data,
+                **wanted,
             )
             return Response(
                 {"message": "Notification sent in the background"},
@@ -206,7 +209,13 @@ def _document(id: UUID) -> Response:
 
 
 def _address(notification: Notification) -> str:
-    return reverse("notification", args=[notification.pk])
+    return f"{_collection(get_script_prefix(), get_urlconf())}/{notification.pk}"
+
+
+@cache
+def _collection(prefix: str, urlconf: str | None) -> str:
+    """Found once for each place that the service is mounted at."""
+    return reverse("notifications", urlconf)
 
 
 def _etag(notification: Notification) -> str:
