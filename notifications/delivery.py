@@ -33,6 +33,7 @@ from .statements import Claim, Record
 logger = logging.getLogger("notifications.delivery")
 
 BATCH = 500  # notifications that are claimed at once; a merged call may bring many more
+TOGETHER = 10  # notifications of one thread, on a channel that sends several on one connection
 FIRST_PAUSE = 0.05  # seconds before a record is tried again; it doubles, up to a second
 MAX_ERROR_LENGTH = 2000  # characters of an error, or of an answer, that are kept
 MAX_REASON_LENGTH = 255
@@ -72,8 +73,17 @@ def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
             claims = pacing.claim(chunk, lease, using, reschedule)
         finally:
             senders().release(reserved - len(claims))
-        for claim in claims:
-            senders().run(_send_and_settle, [claim], reschedule, lease, using)
+        parcels = list(_parcels(claims))
+        senders().release(len(claims) - len(parcels))
+        for parcel in parcels:
+            senders().run(_send_and_settle, parcel, reschedule, lease, using)
+
+
+def _parcels(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
+    """What each thread takes: one claim, or several of a channel that sends them on one connection."""
+    for alias, batch in _by_channel(claims):
+        size = TOGETHER if alias in channels and channels[alias].batch else 1
+        yield from (list(part) for part in batched(batch, size))
 
 
 def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:

@@ -75,6 +75,26 @@ if webhook_secrets:
         "OPTIONS": {"secrets": webhook_secrets},
     }
 
+# E-mail is there where a server is: EMAIL_SMTP_HOST. In development what would be sent is shown on the console.
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="notifications@example.com")
+EMAIL_SERVER = {
+    "host": env.str("EMAIL_SMTP_HOST", default=""),
+    "port": env.int("EMAIL_SMTP_PORT", default=587),
+    "username": env.str("EMAIL_SMTP_USER", default=""),
+    "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
+    "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),
+}
+if EMAIL_SERVER["host"]:
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": EMAIL_SERVER}}
+elif DEBUG:
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+if EMAIL_SERVER["host"] or DEBUG:
+    CHANNELS["email"] = {
+        "BACKEND": "notifications.channels.email.EmailChannel",
+        # A server that greylists wants to be asked again after some minutes, not seconds.
+        "RETRY": {"MAX_ATTEMPTS": 10, "BASE": timedelta(seconds=30), "CAP": timedelta(minutes=30)},
+    }
+
 NOTIFICATIONS_VIA = env.str("NOTIFICATIONS_VIA", default="queue")
 NOTIFICATIONS_CHANNEL = "log"
 NOTIFICATIONS_LEASE = timedelta(seconds=30)

@@ -73,6 +73,9 @@ class BaseChannel:
     # False: a batch is one call of `send`.
     concurrent = False
 
+    # Of a concurrent channel: several at once are cheaper, because they share a connection. One thread takes them.
+    batch = False
+
     # Writes to people's e-mail addresses: what is for one on the suppression list is cancelled instead of sent, and
     # NOTIFICATIONS_REDIRECT_TO and NOTIFICATIONS_ALLOWED_RECIPIENTS hold.
     suppressible = False

@@ -180,7 +180,7 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No issues found" in done.stdout
-    assert "Tested: 7" in done.stdout
+    assert "Tested: 9" in done.stdout
 
 
 @pytest.mark.process

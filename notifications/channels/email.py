@@ -1,0 +1,197 @@
+"""The e-mail channel, over Django's MAILERS: any alias is a provider, a list of them is a failover."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from email.errors import MessageError
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from time import monotonic
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.mail import EmailMultiAlternatives, mailers
+from django.core.mail.backends.smtp import EmailBackend
+
+from ..exceptions import DeliveryError
+from .address import clean_address
+from .base import SENT, BaseChannel, Message, SendResult
+from .smtp import Broken, Session
+
+BUDGET = 120  # seconds: what of a batch has not begun by then is tried later, on its own
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    mailers: Sequence[str] = ("default",)  # aliases of MAILERS, the next one for when the one before is away
+    from_email: str = ""  # none: DEFAULT_FROM_EMAIL
+    domain: str = ""  # of Message-ID; none: that of the sender
+    subject: str = "Notification"  # of one that has none
+    timeout: float = 10  # seconds of each step, for a mailer that has none of its own
+    data_timeout: float = 60  # seconds for the answer to the whole message
+
+    @classmethod
+    def from_dict(cls, options: dict[str, Any]) -> Self:
+        """Raises ValueError naming what is unknown, or makes no sense."""
+        known = {field.name for field in fields(cls)}
+        if unknown := options.keys() - known:
+            raise ValueError(f"unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
+        made = cls(**{"from_email": settings.DEFAULT_FROM_EMAIL} | options)
+        if isinstance(made.mailers, str) or not made.mailers:
+            raise ValueError("mailers must be a list of aliases of MAILERS")
+        if "@" not in made.sender:
+            raise ValueError("from_email must be an address")
+        if made.timeout <= 0 or made.data_timeout <= 0:
+            raise ValueError("timeout and data_timeout must be greater than 0")
+        return made
+
+    @property
+    def sender(self) -> str:
+        return parseaddr(self.from_email)[1]
+
+
+class EmailChannel(BaseChannel):
+    """One message to one recipient, on as few connections as there can be.
+
+    `Message-ID` is the notification's id and `Date` the time it was accepted: a message that is sent twice is
+    the same message. Answers and phases are kept on the attempt; see `smtp` for what is tried again.
+    """
+
+    concurrent = True
+    batch = True
+    suppressible = True
+
+    def clean_recipient(self, recipient: str) -> str:
+        address = clean_address(recipient)
+        if not address.isascii():
+            raise ValidationError("The part before the @ must be ASCII.", code="invalid")
+        return address
+
+    def send(self, messages: Sequence[Message]) -> list[SendResult]:
+        options = Options.from_dict(self.options)
+        # All are written before the first one goes out: whatever breaks here has sent nothing.
+        mails = [self._compose(message, options) for message in messages]
+        desk = Desk(options)
+        try:
+            return [mail if isinstance(mail, SendResult) else desk.send(mail) for mail in mails]
+        finally:
+            desk.close()
+
+    def check(self) -> list[CheckMessage]:
+        where = f"CHANNELS[{self.alias!r}]['OPTIONS']"
+        try:
+            options = Options.from_dict(self.options)
+        except (TypeError, ValueError) as error:
+            return [
+                Error(f"{where}: {error}.", hint="See docs/channels.md, E-mail.", id="notifications.E020")
+            ]
+        found: list[CheckMessage] = []
+        for alias in options.mailers:
+            try:
+                mailers[alias]
+            except ImproperlyConfigured as error:
+                found.append(
+                    Error(f"{where}: {error}", hint="Name aliases of MAILERS.", id="notifications.E021")
+                )
+        return found
+
+    def _compose(self, message: Message, options: Options) -> EmailMultiAlternatives | SendResult:
+        headers = {
+            "Message-ID": f"<{message.id}@{options.domain or options.sender.rpartition('@')[2]}>",
+            "Date": format_datetime(message.created_at),  # of acceptance, on every attempt
+            "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
+        }
+        if message.meant_for:
+            headers["X-Meant-For"] = message.meant_for
+        try:
+            mail = EmailMultiAlternatives(
+                subject=message.subject or options.subject,
+                body=message.body,
+                from_email=options.from_email,
+                to=[self.clean_recipient(message.recipient)],
+                headers=headers,
+            )
+            if message.html:
+                mail.attach_alternative(message.html, "text/html")
+            mail.message(policy=SMTP).as_bytes()
+        except (ValidationError, ValueError, LookupError, MessageError) as error:
+            reason = error.messages[0] if isinstance(error, ValidationError) else str(error)
+            return SendResult(
+                sent=False, error=f"It cannot be an e-mail: {reason}", permanent=True, phase="compose"
+            )
+        return mail
+
+
+class Desk:
+    """The mailers of one batch. A mailer that could not be reached is not asked again in this batch."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.aliases = list(options.mailers)
+        self.current: Any = None  # a Session, or a mailer that is no SMTP
+        self.deadline = monotonic() + BUDGET
+
+    def send(self, mail: EmailMultiAlternatives) -> SendResult:
+        broken: Broken | None = None
+        while self.aliases:
+            if monotonic() > self.deadline:
+                return SendResult(
+                    sent=False, error="The mail server took too long for others.", phase="connect"
+                )
+            self.current = self.current or self._open(self.aliases[0])
+            used = isinstance(self.current, Session) and not self.current.fresh
+            try:
+                return self._over(mail)
+            except DeliveryError as error:
+                return SendResult.of(error)
+            except Broken as error:
+                # A server may end a connection after so many messages: only a new one says that it is away.
+                broken = error
+                self.close()
+                if not used:
+                    self.aliases.pop(0)
+        if broken is None:
+            return SendResult(sent=False, error="No mail server can be reached.", phase="connect")
+        return SendResult(
+            sent=False, error=str(broken), code=broken.code, response=broken.response, phase=broken.phase
+        )
+
+    def close(self) -> None:
+        if self.current is not None:
+            with suppress(OSError):
+                self.current.close()
+            self.current = None
+
+    def _open(self, alias: str) -> Any:
+        mailer = mailers[alias]
+        if isinstance(mailer, EmailBackend):
+            mailer.fail_silently = False
+            if mailer.timeout is None:
+                mailer.timeout = self.options.timeout
+            return Session(mailer, self.options.data_timeout)
+        return mailer
+
+    def _over(self, mail: EmailMultiAlternatives) -> SendResult:
+        if isinstance(self.current, Session):
+            content = mail.message(policy=SMTP).as_bytes()
+            return self.current.send(self.options.sender, mail.to[0], content)
+        try:
+            count = self.current.send_messages([mail])
+        except ConnectionRefusedError as error:
+            raise Broken("connect", error) from error
+        except Exception as error:
+            # Somebody's mailer, like somebody's channel: whatever it raises is this message's matter alone. Only
+            # an answer of the other side says that it did not take it.
+            code = getattr(error, "status_code", None)
+            raise DeliveryError(
+                f"{type(error).__name__}: {error}",
+                code=str(code or ""),
+                permanent=code in (400, 422) or type(error).__name__ == "AnymailRecipientsRefused",
+                unknown=code is None and type(error).__name__ != "AnymailRecipientsRefused",
+                phase="send",
+            ) from error
+        if not count:
+            raise DeliveryError("The mailer did not send it.", phase="send")
+        return SENT

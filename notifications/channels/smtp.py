@@ -1,0 +1,125 @@
+"""One SMTP connection of one mailer, step by step (RFC 5321): each refusal has its code, its text and its phase.
+
+Django's backend opens it (TLS, login); its own `send_messages` would not say how far a message came.
+"""
+
+import re
+import socket
+from contextlib import suppress
+from typing import Any
+
+from django.core.mail.backends.smtp import EmailBackend
+
+from ..exceptions import DeliveryError
+from .base import SendResult
+
+
+class Broken(Exception):
+    """The connection cannot be used (any more), and nothing of the message's content was taken."""
+
+    def __init__(self, phase: str, error: object, code: str = "", response: str = "") -> None:
+        super().__init__(f"The mail server cannot be reached ({phase}): {error}")
+        self.phase, self.code, self.response = phase, code, response
+
+
+class Session:
+    """Opened by its first use. `fresh` until a message has gone through it."""
+
+    def __init__(self, mailer: EmailBackend, data_timeout: float) -> None:
+        self.mailer = mailer
+        self.data_timeout = data_timeout
+        self.fresh = True
+
+    @property
+    def smtp(self) -> Any:
+        """smtplib's connection; None while there is none."""
+        return self.mailer.connection
+
+    def open(self) -> None:
+        """Raises Broken, whatever the server said: an answer before the first message is no message's matter."""
+        try:
+            self.mailer.open()
+        except OSError as error:
+            code, text = getattr(error, "smtp_code", ""), getattr(error, "smtp_error", b"")
+            self.close()
+            raise Broken("connect", error, str(code), _text(text)) from error
+        # The end of the data is a packet of its own; it need not wait for the ones before.
+        self.smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, sender: str, recipient: str, content: bytes) -> SendResult:
+        """Send one message. Raises DeliveryError for what the server refused, Broken for what never began."""
+        self.open()
+        smtp = self.smtp
+        self._greet()
+        self._step("mail", f"MAIL FROM:<{sender}>")
+        self._step("rcpt", f"RCPT TO:<{recipient}>")
+        self._step("data", "DATA")
+        self.fresh = False
+        lines = re.sub(rb"(?m)^\.", b"..", content)  # RFC 5321 4.5.2
+        try:
+            smtp.send(lines if lines.endswith(b"\r\n") else lines + b"\r\n")
+        except OSError as error:
+            self.close()  # without its last line the server must not take it
+            raise DeliveryError(f"The connection broke: {error}", phase="data") from error
+        try:
+            smtp.sock.settimeout(self.data_timeout)
+            smtp.send(b".\r\n")
+            code, text = smtp.getreply()
+            smtp.sock.settimeout(self.mailer.timeout)
+        except OSError as error:
+            self.close()
+            raise DeliveryError(
+                f"The connection broke before the answer: {error}", unknown=True, phase="data"
+            ) from error
+        if code != 250:
+            raise self._refusal("data", code, text)
+        return SendResult(sent=True, code=str(code), response=_text(text), phase="data")
+
+    def close(self) -> None:
+        """What was sent is known by now: how the connection ends changes nothing."""
+        with suppress(OSError):
+            self.mailer.close()
+        self.mailer.connection = None
+
+    def _greet(self) -> None:
+        try:
+            self.smtp.ehlo_or_helo_if_needed()
+        except OSError as error:
+            self.close()
+            raise Broken("connect", error) from error
+
+    def _step(self, phase: str, command: str) -> None:
+        try:
+            code, text = self.smtp.docmd(command)
+        except OSError as error:
+            self.close()
+            raise Broken(phase, error) from error
+        if code == 421 or not 200 <= code < 600:  # closing, or no SMTP at all
+            self.close()
+            raise Broken(phase, _text(text), str(code), _text(text))
+        if code not in ((354,) if phase == "data" else (250, 251)):
+            raise self._refusal(phase, code, text)
+
+    def _refusal(self, phase: str, code: int, text: bytes) -> DeliveryError:
+        """Note [Whose matter it is]: 4xx is tried again. 5xx ends a message at its recipient or its content; at the
+        sender, or for want of a login, it is about this service, and somebody will set that right."""
+        if self.smtp is not None:
+            try:
+                self.smtp.rset()
+            except OSError:
+                self.close()
+        permanent = code >= 500 and phase != "mail" and code not in (530, 535)
+        answer = _text(text)
+        return DeliveryError(
+            f"The mail server refused ({phase}): {code} {answer}",
+            permanent=permanent,
+            code=str(code),
+            response=answer,
+            phase=phase,
+            # RFC 3463: 5.1.1 no such mailbox, 5.1.2 no such domain, 5.1.10 it takes no mail
+            bounced=permanent and phase == "rcpt" and bool(re.match(r"5\.1\.(1|2|10)\b", answer)),
+        )
+
+
+def _text(text: bytes | str) -> str:
+    return text.decode(errors="replace") if isinstance(text, bytes) else text

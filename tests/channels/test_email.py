@@ -1,0 +1,203 @@
+"""E-mail, against a server that speaks SMTP: what goes out, and what each way of breaking comes to."""
+
+import socket
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.core.checks import run_checks
+
+from notifications import tasks
+from notifications.channels import BaseChannel, Message, SendResult, channels
+from notifications.models import Notification, Status
+from notifications.senders import senders
+from tests.processes import free_port, wait_until
+from tests.smtp_server import DROP, HANG, Server, serving
+
+BACKEND = "notifications.channels.email.EmailChannel"
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+
+
+@pytest.fixture(autouse=True)
+def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of this machine is nobody's business here."""
+    monkeypatch.setattr(socket, "getfqdn", lambda *args: "tests.example.com")
+
+
+@pytest.fixture
+def email(settings: Any) -> Callable[..., BaseChannel]:
+    """The channel over servers at these ports, in this order."""
+
+    def make(*ports: int, **options: Any) -> BaseChannel:
+        aliases = ["default", "backup"][: len(ports)]
+        settings.MAILERS = {
+            alias: {"BACKEND": SMTP, "OPTIONS": {"host": "127.0.0.1", "port": port}}
+            for alias, port in zip(aliases, ports, strict=True)
+        }
+        options = {"mailers": aliases, "from_email": "Shop <shop@example.org>", "timeout": 20} | options
+        settings.CHANNELS = {**settings.CHANNELS, "email": {"BACKEND": BACKEND, "OPTIONS": options}}
+        return channels["email"]
+
+    return make
+
+
+def message(recipient: str = "ann@example.com", **fields: Any) -> Message:
+    defaults = {
+        "id": "0199-1",
+        "recipient": recipient,
+        "subject": "Hi",
+        "body": "text\n.dot\n",
+        "created_at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        "attempt": 1,
+    }
+    return Message(**{**defaults, **fields})
+
+
+def summary(result: SendResult) -> tuple[bool, bool, bool, str, str]:
+    return result.sent, result.permanent, result.unknown, result.code, result.phase
+
+
+def test_what_goes_out(email: Any) -> None:
+    """One recipient, a fixed id, the time of acceptance, no robot's answer wanted; text and HTML, dots kept."""
+    with serving() as server:
+        [result] = email(server.port).send([message(html="<b>text</b>")])
+    assert (result.sent, result.code, result.response) == (True, "250", "2.0.0 queued as 7")
+    assert server.envelopes == [["<shop@example.org>", "<ann@example.com>"]]
+    [sent] = server.messages
+    assert (sent["To"], sent["From"], sent["Subject"]) == ("ann@example.com", "Shop <shop@example.org>", "Hi")
+    assert sent["Message-ID"] == "<0199-1@example.org>"
+    assert sent["Date"].datetime == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert sent["Auto-Submitted"] == "auto-generated"
+    assert sent.get_body(["plain"]).get_content().splitlines() == ["text", ".dot"]
+    assert sent.get_body(["html"]).get_content().strip() == "<b>text</b>"
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "expected"),
+    [
+        ("connect", "554 5.7.1 not you", (False, False, False, "554", "connect")),
+        ("mail", "550 5.7.1 not this sender", (False, False, False, "550", "mail")),
+        ("rcpt", "451 4.7.1 come back later", (False, False, False, "451", "rcpt")),
+        ("rcpt", "550 5.1.1 no such user", (False, True, False, "550", "rcpt")),
+        ("rcpt", "421 4.3.2 closing", (False, False, False, "421", "rcpt")),
+        ("rcpt", DROP, (False, False, False, "", "rcpt")),
+        ("data", DROP, (False, False, False, "", "data")),
+        ("end", "452 4.2.2 full", (False, False, False, "452", "data")),
+        ("end", "554 5.6.0 spam", (False, True, False, "554", "data")),
+        ("end", DROP, (False, False, True, "", "data")),
+    ],
+)
+def test_each_way_of_breaking(email: Any, step: str, answer: str, expected: Any) -> None:
+    """Tried again, given up or unknown: by whose matter it is, and by how far it came."""
+    with serving(lambda at, argument: answer if at == step else None) as server:
+        [result] = email(server.port).send([message()])
+    assert summary(result) == expected
+    assert result.bounced == ("5.1.1" in answer)
+
+
+@pytest.mark.parametrize(("step", "unknown"), [("rcpt", False), ("end", True)])
+def test_a_server_that_hangs(email: Any, step: str, unknown: bool) -> None:
+    """Each step has a time limit, and what hangs after the data may have arrived."""
+    with serving(lambda at, argument: HANG if at == step else None) as server:
+        [result] = email(server.port, timeout=0.3, data_timeout=0.3).send([message()])
+    assert (result.sent, result.unknown) == (False, unknown)
+
+
+def test_one_connection_for_a_batch(email: Any) -> None:
+    """One that is refused, or no e-mail at all, stops nobody and costs no connection."""
+    refused = "bob@example.com"
+    with serving(lambda at, to: "550 5.1.1 no" if at == "rcpt" and refused in to else None) as server:
+        results = email(server.port).send(
+            [
+                message("a@example.com"),
+                message(refused),
+                message("a@x.com, b@x.com"),
+                message("c@example.com"),
+            ]
+        )
+    assert [result.sent for result in results] == [True, False, False, True]
+    assert (server.connections, len(server.messages)) == (1, 2)
+    assert results[2].permanent
+
+
+def test_it_connects_again_after_a_break(email: Any) -> None:
+    """The one whose connection broke is tried again later; the next one goes out on a new connection."""
+    lost = "bob@example.com"
+    with serving(lambda at, to: DROP if at == "end" and lost in to else None) as server:
+        results = email(server.port).send([message("a@example.com"), message(lost), message("c@example.com")])
+    assert [(result.sent, result.unknown) for result in results] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert server.connections == 2
+
+
+def test_a_limit_of_messages_for_a_connection(email: Any) -> None:
+    """A server that ends a used connection between two messages loses none of them."""
+    turns = iter([None, "421 4.7.0 enough", None])
+    with serving(lambda at, to: next(turns) if at == "mail" else None) as server:
+        results = email(server.port).send([message("a@example.com"), message("b@example.com")])
+    assert [result.sent for result in results] == [True, True]
+    assert server.connections == 2
+
+
+def test_failover(email: Any) -> None:
+    """The first server is away: the next one takes it. Nothing that began is sent by two."""
+    with serving() as backup:
+        results = email(free_port(), backup.port).send([message("a@example.com"), message("b@example.com")])
+        assert [result.sent for result in results] == [True, True]
+        assert backup.connections == 1
+        with serving(lambda at, to: DROP if at == "end" else None) as first:
+            [result] = email(first.port, backup.port).send([message()])
+        assert (result.unknown, len(backup.messages)) == (True, 2)
+
+
+def test_header_injection(email: Any) -> None:
+    """A line end in a header is refused for good, before anything goes out."""
+    with serving() as server:
+        [result] = email(server.port).send([message(subject="a\nBcc: eve@example.com")])
+    assert (result.permanent, result.phase, server.connections) == (True, "compose", 0)
+
+
+def test_a_mailer_that_is_no_smtp(email: Any, settings: Any) -> None:
+    """Any of Django's mailers will do; a subject is made up where there is none."""
+    channel = email(1)
+    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
+    mail.outbox = []
+    assert channel.send([message(subject="")])[0].sent
+    assert mail.outbox[0].subject == "Notification"
+
+
+@pytest.mark.parametrize(
+    ("options", "id"),
+    [
+        ({"host": "x"}, "notifications.E020"),
+        ({"from_email": "nobody"}, "notifications.E020"),
+        ({"timeout": 0}, "notifications.E020"),
+        ({"mailers": ["no such"]}, "notifications.E021"),
+    ],
+)
+def test_options_are_checked(email: Any, options: dict[str, Any], id: str) -> None:
+    """At start, by name."""
+    email(1, **options)
+    assert [found.id for found in run_checks(tags=["notifications"])] == [id]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.mark.django_db(transaction=True)
+def test_from_the_queue(email: Any, server: Server, accepted: Any) -> None:
+    """Accepted, sent over one connection by one thread, recorded; the redirect holds here too."""
+    email(server.port)
+    rows = [accepted(channel="email", recipient=f"you{n}@example.com") for n in range(5)]
+    tasks.deliver_slowly.call([str(row.pk) for row in rows])
+    wait_until(lambda: Notification.objects.filter(status=Status.SENT).count() == 5)
+    wait_until(lambda: senders().free == senders().executor._max_workers)
+    assert (server.connections, len(server.messages)) == (1, 5)
