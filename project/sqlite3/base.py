@@ -27,10 +27,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             while True:
                 try:
                     super()._start_transaction_under_autocommit()  # type: ignore[misc]  # not in the stubs
-                    return
                 except OperationalError as error:
                     if not _is_busy(error) or monotonic() > deadline:
                         raise
+                else:
+                    return
                 sleep(step)
                 step = min(1.5 * step, LONGEST_STEP)
         finally:
