@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help run web worker test test-fast check format clean
+.PHONY: help run web worker celery test test-fast check format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/: [^#]*##/: ##/'  | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ web: .env ## run only the web server
 
 worker: .env ## run only the queue's workers
 	@exec $(PY) manage.py qcluster
+
+celery: .env ## run only Celery workers (needs requirements-celery.txt and CELERY_BROKER_URL)
+	@exec $(BIN)/celery -A project worker --loglevel INFO
 
 test: $(VENV)/.dev ## set up everything and run all tests (minutes; DATABASE_URL chooses the database)
 	$(BIN)/pytest

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
-from django.tasks import default_task_backend
+from django.tasks import default_task_backend, task_backends
 from django.utils import timezone
 
 # A worker that has not been heard of for so long counts as gone.
@@ -31,6 +31,18 @@ def heartbeats() -> list[Heartbeat] | None:
         return None
     pairs: Iterable[tuple[str, datetime]] = source()
     return [Heartbeat(worker, seen_at) for worker, seen_at in pairs]
+
+
+def degraded() -> dict[str, str]:
+    """What does not work, by alias of TASKS, while everything is accepted all the same. Empty: nothing.
+
+    A backend that may have such a state says so with a method `degraded()`, which gives a sentence or None.
+    """
+    found = {}
+    for backend in task_backends.all():
+        if hasattr(backend, "degraded") and (reason := backend.degraded()):
+            found[backend.alias] = reason
+    return found
 
 
 def failures() -> dict[str, str]:

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db.models.functions import Now
+from django.tasks import task_backends
 
+from .backends.enqueueing import running_on
 from .models import Heartbeat, database
 
 EVERY = 10.0  # seconds between two beats of a cluster
@@ -22,7 +24,10 @@ def beat() -> bool:
     if time.monotonic() - _beaten_at < EVERY:
         return False
     queue = os.environ.get("Q_CLUSTER_NAME") or settings.Q_CLUSTER.get("name", "default")
-    mine = Heartbeat(cluster=f"{socket.gethostname()}:{os.getpid()} {queue}", seen_at=Now())
+    name = getattr(task_backends[running_on.get()], "beats_as", "{worker} {queue}")
+    mine = Heartbeat(
+        cluster=name.format(worker=f"{socket.gethostname()}:{os.getpid()}", queue=queue), seen_at=Now()
+    )
     rows = Heartbeat.objects.using(database())
     rows.bulk_create([mine], update_conflicts=True, unique_fields=["cluster"], update_fields=["seen_at"])
     old = rows.filter(seen_at__lt=Now() - FORGET_AFTER)

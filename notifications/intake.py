@@ -70,11 +70,11 @@ def order(
     )
     fields |= {"owner": owner, "request_id": request_id.get(), "due_at": None}
     task = tasks.lane(fields["channel"])
+    alias = backend_alias(fields["via"])
     if due_at is not None and due_at > timezone.now():
-        task = task.using(run_after=due_at)
+        task = task.using(run_after=due_at, backend=alias if task_backends[alias].supports_defer else None)
         fields["due_at"] = due_at
     elif fields["via"] != QUEUE:
-        alias = backend_alias(fields["via"])
         task = task.using(
             backend=alias, priority=task.priority if task_backends[alias].supports_priority else 0
         )
@@ -144,20 +144,18 @@ def _over_limit(orders: Mapping[int, Order]) -> dict[int, RecipientLimitReached]
 def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> list[Notification]:
     by_task: dict[Task, list[Order]] = {}
     for order in orders:
-        if order.task.backend == DEFAULT_TASK_BACKEND_ALIAS:
-            by_task.setdefault(order.task, []).append(order)
-    entries = [(task, part) for task, group in by_task.items() for part in batched(group, ENTRY)]
-    calls = [(task, [[str(order.id) for order in part]]) for task, part in entries]
-    task_ids = {
-        order.id: task_id
-        for (_, part), task_id in zip(entries, enqueue_many(calls), strict=True)
-        for order in part
-    }
-    for alias in {order.task.backend for order in orders} - {DEFAULT_TASK_BACKEND_ALIAS}:
-        # Not one task each: such a backend may publish over the network, or on threads of this process.
-        for task in {order.task for order in orders if order.task.backend == alias}:
-            ids = [str(order.id) for order in orders if order.task == task]
-            enqueue_with_row(task, ids, enqueue=enqueue)
+        by_task.setdefault(order.task, []).append(order)
+    task_ids: dict[UUID, str] = {}
+    for alias in {task.backend for task in by_task}:
+        groups = {task: group for task, group in by_task.items() if task.backend == alias}
+        if hasattr(task_backends[alias], "enqueue_many"):
+            entries = [(task, part) for task, group in groups.items() for part in batched(group, ENTRY)]
+            ids = enqueue_many((task, [[str(order.id) for order in part]]) for task, part in entries)
+            for (_, part), task_id in zip(entries, ids, strict=True):
+                task_ids |= dict.fromkeys((order.id for order in part), task_id)
+        else:  # not one task each: such a backend may run them on threads of this process
+            for task, group in groups.items():
+                enqueue_with_row(task, [str(order.id) for order in group], enqueue=enqueue)
     rows = [Notification(id=order.id, task_id=task_ids.get(order.id, ""), **order.fields) for order in orders]
     if rows:
         _store(rows)

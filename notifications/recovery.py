@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.tasks import default_task_backend
 
+from .backends.enqueueing import missing
 from .channels import channels
 from .conf import notification_settings
 from .delivery import settle
@@ -124,7 +125,6 @@ def _stranded() -> Iterator[list[Due]]:
     waiting_since = getattr(default_task_backend, "waiting_since", lambda: None)()
     if waiting_since is not None:
         rows = rows.filter(next_attempt_at__lt=waiting_since)
-    missing = getattr(default_task_backend, "missing", set)
     after = None
     while True:
         page = rows.order_by("id").values_list("id", "next_attempt_at", "task_id", "channel")

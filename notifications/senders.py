@@ -21,7 +21,7 @@ class Senders:
 
     def __init__(self, limit: int) -> None:
         self.executor = ThreadPoolExecutor(limit, thread_name_prefix="notification-sender")
-        self.free = limit
+        self.free = self.limit = limit
         self.freed = threading.Condition()
 
     def reserve(self, wanted: int) -> int:
@@ -36,6 +36,11 @@ class Senders:
         with self.freed:
             self.free += count
             self.freed.notify_all()
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing is being sent. False: `timeout` seconds have passed before."""
+        with self.freed:
+            return self.freed.wait_for(lambda: self.free == self.limit, timeout)
 
     def run(self, send: Callable[..., None], *args: Any) -> None:
         """Run it on a reserved thread, which is free again when it ends, whatever it raises."""
@@ -65,6 +70,11 @@ def senders() -> Senders:
         if _senders is None:
             _senders = Senders(notification_settings().concurrent_sends)
         return _senders
+
+
+def wait_idle(timeout: float) -> bool:
+    """Wait until those of this process, if there are any, send nothing."""
+    return _senders is None or _senders.wait_idle(timeout)
 
 
 def _after_fork() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.tasks import TaskResult
+from django.tasks import TaskResult, task_backends
 from django.utils import timezone
 
 from . import heartbeat, intake, limits, recovery, tasks
@@ -140,6 +140,9 @@ def housekeep() -> None:
     """What a cluster does every few seconds beside its tasks: say that it lives, sweep, and forget what is old."""
     if heartbeat.beat():
         prune()
+    for backend in task_backends.all():
+        if hasattr(backend, "housekeep"):
+            backend.housekeep()
     recover()
 
 

@@ -56,10 +56,17 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- the service ------------------------------------------------------------------------------------------
 
 # Where work runs. `via=queue` is "default", every other `via` is the alias itself.
-TASKS = {
+TASKS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "notifications.backends.queue.QueueBackend"},
     "thread": {"BACKEND": "notifications.backends.thread.ThreadBackend"},
 }
+
+# Celery, where it is wanted: `via=celery`, or as "default" instead of the queue.
+if broker_url := env.str("CELERY_BROKER_URL", default=""):
+    TASKS["celery"] = {
+        "BACKEND": "notifications.backends.celery.CeleryBackend",
+        "OPTIONS": {"BROKER_URL": broker_url},
+    }
 
 # The ways out, by alias.
 CHANNELS: dict[str, dict[str, Any]] = {

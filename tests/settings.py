@@ -8,6 +8,7 @@ os.environ["DEBUG"] = "false"
 os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
 os.environ["NOTIFICATIONS_VIA"] = "queue"
 os.environ["LOG_LEVEL"] = "INFO"
+os.environ["CELERY_BROKER_URL"] = ""
 os.environ.setdefault("DATABASE_URL", "sqlite:///db.sqlite3")
 
 from project.settings import *  # noqa: F403

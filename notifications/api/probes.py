@@ -26,11 +26,17 @@ def livez(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200, or 503 with what is missing: no traffic should come here until it is there."""
+    """200, or 503 with what is missing: no traffic should come here until it is there.
+
+    `degraded` with 200: something does not work, but what is accepted is safe and nothing is refused.
+    """
     failures = health.failures()
-    body: dict[str, Any] = {"status": "failing" if failures else "ok"}
+    degraded = {} if failures else health.degraded()
+    body: dict[str, Any] = {"status": "failing" if failures else "degraded" if degraded else "ok"}
     if failures:
         body["failures"] = failures
+    if degraded:
+        body["degraded"] = degraded
     return JsonResponse(body, status=503 if failures else 200)
 
 

@@ -45,7 +45,7 @@ class QueueBackend(BaseTaskBackend):
         entries: list[NewEntry] = []
         for task, args, kwargs in calls:
             self.validate_task(task)
-            _refuse_unreachable(task)
+            refuse_unreachable(task)
             result = results.ready(task, package.new_id(), args, kwargs, self.alias)
             payload = package.pack(task, result.id, result.args, result.kwargs)
             entries.append(NewEntry(key_for(task.queue_name, task.priority), payload, task.run_after))
@@ -77,7 +77,8 @@ class QueueBackend(BaseTaskBackend):
 
     def heartbeats(self) -> list[tuple[str, datetime]]:
         """The clusters that have been heard of, and when, by the database's clock."""
-        return list(apps.get_model("notifications", "Heartbeat").objects.values_list("cluster", "seen_at"))
+        rows = apps.get_model("notifications", "Heartbeat").objects.exclude(cluster__contains="@")
+        return list(rows.values_list("cluster", "seen_at"))
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         return check_queue(self.alias, self.queues)
@@ -95,7 +96,7 @@ class QueueBackend(BaseTaskBackend):
         return results.from_row(result_id, self.alias)
 
 
-def _refuse_unreachable(task: Task) -> None:
+def refuse_unreachable(task: Task) -> None:
     """A worker finds the task by the path of its function: what lies there must be the task."""
     try:
         found = package.locate(f"{task.module_path}.call").task

@@ -58,6 +58,10 @@ def created_at(task_id: str) -> datetime | None:
 
 def pack(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
     """The payload of one call. `args` and `kwargs` are JSON values already."""
+    return signing.dumps(content(task, task_id, args, kwargs))
+
+
+def content(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Package:
     package: Package = {
         "func": f"{task.module_path}.call",
         "id": task_id,
@@ -70,7 +74,7 @@ def pack(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any
         package["priority"] = task.priority
     if task.run_after is not None:
         package["run_after"] = task.run_after
-    return signing.dumps(package)
+    return package
 
 
 def unpack(payload: str) -> Package:

@@ -1,0 +1,109 @@
+"""Runs one message in a worker: any Django task, by its dotted path, inside the wrapper of all background work.
+
+Note [A message that comes back]: a broker delivers again what was not acknowledged, so its worker died or was cut
+off while it ran. It cannot be known whether the task killed it. It is counted in the message, put back in the
+database and published again a little later; after MAX_CRASHES it is given up. A notification is not: its row
+counts attempts by itself and is found by the sweep.
+"""
+
+import contextvars
+import logging
+import os
+import socket
+from datetime import timedelta
+from traceback import format_exception
+from typing import Any
+
+from django.tasks import TaskContext, TaskResult, TaskResultStatus
+from django.tasks.base import TaskError
+from django.tasks.signals import task_finished, task_started
+from django.utils import timezone
+from django.utils.json import normalize_json
+
+from notifications.background.unit import run_isolated
+
+from ..enqueueing import running_on
+from ..queue import package, results
+from ..queue.package import Package
+from . import outbox
+
+logger = logging.getLogger(__name__)
+
+MAX_CRASHES = 5
+AGAIN_AFTER = timedelta(seconds=0.5)  # times the number of crashes
+UNKNOWN_AFTER = timedelta(seconds=30)  # a worker of another version may know the task by then
+
+
+def run(alias: str, content: Package, *, redelivered: bool) -> None:
+    """Returns when the message may be acknowledged. Raises DatabaseError: it may not."""
+    if redelivered:
+        _came_back(alias, content)
+        return
+    try:
+        target = package.target(content)
+    except package.UnknownFunction as error:
+        logger.warning("task=%s id=%s outcome=unknown error=%s", content["func"], content["id"], error)
+        outbox.put_back(alias, content, UNKNOWN_AFTER)
+        return
+    run_isolated(Execution(alias, content, target))
+
+
+def _came_back(alias: str, content: Package) -> None:
+    crashes = content.get("crashes", 0) + 1
+    if crashes >= MAX_CRASHES:
+        logger.error(
+            "task=%s id=%s outcome=failed reason='ended its worker %d times'",
+            content["name"],
+            content["id"],
+            crashes,
+        )
+        return
+    outbox.put_back(alias, {**content, "crashes": crashes}, AGAIN_AFTER * crashes)
+    logger.warning("task=%s id=%s outcome=again crashes=%d", content["name"], content["id"], crashes)
+
+
+class Execution:
+    """One call of a Django task: a unit of background work."""
+
+    def __init__(self, alias: str, content: Package, target: package.Target) -> None:
+        self.alias = alias
+        self.content = content
+        self.target = target
+        self.id: str = content["id"]
+        self.name: str = content["name"]
+
+    def run(self) -> None:
+        contextvars.copy_context().run(self._call)
+
+    def _call(self) -> None:
+        from .backend import CeleryBackend
+
+        running_on.set(self.alias)
+        result = results.of_package(self.content, self.id, self.alias)
+        if result is None:
+            raise TypeError(f"{self.target.path} is no task")
+        now = timezone.now()
+        _change(result, started_at=now, last_attempted_at=now, status=TaskResultStatus.RUNNING)
+        result.worker_ids.extend(
+            [f"{socket.gethostname()}:{os.getpid()}"] * (self.content.get("crashes", 0) + 1)
+        )
+        task_started.send_robust(CeleryBackend, task_result=result)
+        context: tuple[Any, ...] = (TaskContext(task_result=result),) if result.task.takes_context else ()
+        try:
+            value = normalize_json(self.target.call(*context, *result.args, **result.kwargs))
+        except BaseException as error:  # noqa: BLE001  SystemExit too: no task may end its worker
+            path = f"{type(error).__module__}.{type(error).__qualname__}"
+            trace = "".join(format_exception(error))
+            result.errors.append(TaskError(exception_class_path=path, traceback=trace))
+            _change(result, finished_at=timezone.now(), status=TaskResultStatus.FAILED)
+            task_finished.send_robust(CeleryBackend, task_result=result)  # Django logs it, with the traceback
+        else:
+            _change(
+                result, _return_value=value, finished_at=timezone.now(), status=TaskResultStatus.SUCCESSFUL
+            )
+            task_finished.send_robust(CeleryBackend, task_result=result)
+
+
+def _change(result: TaskResult, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(result, name, value)  # frozen to everybody but its backend, as in Django's own

@@ -1,0 +1,32 @@
+"""The Celery worker as `project/celery.py` wires it: its housekeeping is the one of `manage.py qcluster`."""
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+
+from . import services
+from .backends.celery.app import aliases
+from .conf import notification_settings
+from .senders import wait_idle
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+INTERVAL = 2.0  # seconds between two rounds of housekeeping
+
+
+def app() -> "Celery":
+    """Raises ImproperlyConfigured where TASKS has no Celery backend."""
+    known = aliases()
+    if not known:
+        raise ImproperlyConfigured(
+            "No alias of TASKS has the Celery backend: set CELERY_BROKER_URL, such as amqp://guest@localhost//."
+        )
+    from .backends.celery.worker import worker_app
+
+    return worker_app(known[0], housekeeping=services.housekeep, interval=INTERVAL, leave=_leave)
+
+
+def _leave() -> None:
+    """Sends under way on threads end before their process does; past a lease the sweep has them anyway."""
+    wait_idle(notification_settings().lease.total_seconds())
