@@ -101,6 +101,11 @@ if EMAIL_SERVER["host"] or DEBUG:
         # A server that greylists wants to be asked again after some minutes, not seconds.
         "RETRY": {"MAX_ATTEMPTS": 10, "BASE": timedelta(seconds=30), "CAP": timedelta(minutes=30)},
     }
+if DEBUG:  # slow work, for the first page to show
+    CHANNELS["demo"] = {
+        "BACKEND": "notifications.channels.demo.DemoChannel",
+        "OPTIONS": {"path": CHANNELS["log"]["OPTIONS"]["path"], "seconds": 3},
+    }
 
 NOTIFICATIONS_VIA = env.str("NOTIFICATIONS_VIA", default="queue")
 NOTIFICATIONS_CHANNEL = "log"
@@ -210,6 +215,8 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+
+LOGIN_URL = "admin:login"
 
 STATIC_URL = "static/"
 # The admin's few files are served from where they are installed: there is no collectstatic to forget.

@@ -4,6 +4,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 
@@ -27,21 +28,22 @@ class HasRight(IsAuthenticated):
         return right is None or may(request, right)
 
 
-def may(request: Request, codename: str) -> bool:
+def may(request: Request | HttpRequest, codename: str) -> bool:
     """Whether this caller has that permission of this app. While `is_open`, an unknown one has all."""
     if not request.user.is_authenticated:
         return is_open(request)
-    if isinstance(request.auth, Token):
-        return request.user.is_superuser or codename in request.auth.rights
+    token = getattr(request, "auth", None)  # Django's own request has none
+    if isinstance(token, Token):
+        return request.user.is_superuser or codename in token.rights
     return request.user.has_perm(f"notifications.{codename}")
 
 
-def owner(request: Request) -> Any:
+def owner(request: Request | HttpRequest) -> Any:
     """The user whose notifications these will be; None for the unknown caller of an open door."""
     return request.user if request.user.is_authenticated else None
 
 
-def visible(request: Request) -> NotificationQuerySet:
+def visible(request: Request | HttpRequest) -> NotificationQuerySet:
     """What this caller may know of. The rest does not exist for them: 404, not 403."""
     if may(request, "view_all_notifications"):
         return Notification.objects.all()
