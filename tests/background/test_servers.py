@@ -16,9 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, free_port, running, wait_until
+from tests.processes import DATABASE_URL, ROOT, free_port, running, wait_until
 
-pytestmark = pytest.mark.process
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(
+        not DATABASE_URL.startswith("sqlite"),
+        reason="The servers of these tests have a database of their own",
+    ),
+]
 
 APPLICATION = "tests.background.server.application"
 GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "1"]
