@@ -16,7 +16,7 @@ from time import monotonic, sleep
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
-from . import pacing, statements
+from . import pacing, statements, suppression
 from .channels import SendResult, channels
 from .channels.base import BaseChannel
 from .conf import notification_settings
@@ -154,6 +154,8 @@ def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> Non
             task_ids = dict(zip((due.id for due in again), reschedule(again), strict=True))
             records = [replace(record, task_id=task_ids.get(record.id, "")) for record in records]
         done = statements.record(records, using)
+        if bounced := [record.id for record in records if record.bounced and record.id in done]:
+            suppression.add_bounced(bounced, using)
     fenced = [record.id for record in records if record.id not in done]
     recorded.send(sender=None, records=[r for r in records if r.id in done], fenced=fenced)
 
@@ -205,6 +207,8 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, n
         duration=result.duration,
         sent_to=result.sent_to,
         reason=_cut(result.reason, MAX_REASON_LENGTH),
+        # Where it was redirected, it is not the recipient who bounced.
+        bounced=result.bounced and not result.sent_to,
         next_attempt_at=None if delay is None else now + delay,
     )
 

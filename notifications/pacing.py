@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from . import statements
+from . import suppression
 from .channels import channels
 from .models import ChannelPace, Notification, Status
 from .schedule import Due, Reschedule
@@ -46,15 +46,15 @@ class Limits:
 
 
 def claim(ids: Sequence[str], lease: timedelta, using: str, reschedule: Reschedule) -> list[Claim]:
-    """`statements.claim`, less what the limits of its channel put off. Costs nothing where nothing is limited."""
+    """`suppression.claim`, less what the limits of its channel put off. Costs nothing where nothing is limited."""
     limited = _limited()
     if not limited:
-        return statements.claim(ids, lease, using)
+        return suppression.claim(ids, lease, using)
     with transaction.atomic(using=using):
         put_off: set[str] = set()
         for alias, waiting in _waiting(ids, limited, using).items():
             put_off |= _put_off(alias, limited[alias], waiting, reschedule, using)
-        return statements.claim([id for id in ids if id not in put_off], lease, using)
+        return suppression.claim([id for id in ids if id not in put_off], lease, using)
 
 
 def learn(channel: str, seconds: float, using: str) -> None:

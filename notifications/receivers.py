@@ -9,8 +9,8 @@ from uuid import UUID
 from django.dispatch import receiver
 
 from .models import Outcome
-from .signals import accepted, recorded, recovered
-from .statements import Record
+from .signals import accepted, lifted, listed, recorded, recovered, suppressed
+from .statements import Claim, Record
 
 logger = logging.getLogger("notifications")
 
@@ -44,3 +44,25 @@ def log_recovered(
     sender: Any, *, lost: Sequence[str], stranded: Sequence[str], given_up: Sequence[str], **kwargs: Any
 ) -> None:
     logger.warning("event=recovered lost=%d stranded=%d given_up=%d", len(lost), len(stranded), len(given_up))
+
+
+@receiver(suppressed)
+def log_suppressed(sender: Any, *, claims: Sequence[Claim], **kwargs: Any) -> None:
+    for claim in claims:
+        logger.info(
+            "notification=%s event=suppressed",
+            claim.id,
+            extra={"request_id": claim.request_id or "-"},
+        )
+
+
+@receiver(listed)
+def log_listed(sender: Any, *, ids: Sequence[UUID], reason: str, **kwargs: Any) -> None:
+    for id in ids:
+        logger.info("suppression=%s event=listed reason=%s", id, reason)
+
+
+@receiver(lifted)
+def log_lifted(sender: Any, *, ids: Sequence[UUID], **kwargs: Any) -> None:
+    for id in ids:
+        logger.info("suppression=%s event=lifted", id)

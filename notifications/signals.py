@@ -14,3 +14,10 @@ recorded = Signal()
 
 # lost: ids whose worker died while sending. stranded: ids whose queue entry was gone. given_up: ids settled as failed.
 recovered = Signal()
+
+# claims: a sequence of statements.Claim that were cancelled, because their recipients are on the suppression list.
+suppressed = Signal()
+
+# ids: entries of the suppression list that are new, for this `reason`; or entries that were taken off it.
+listed = Signal()
+lifted = Signal()

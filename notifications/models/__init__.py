@@ -14,6 +14,7 @@ from .notification import (
     new_id,
 )
 from .pace import ChannelPace
+from .suppression import Suppression, SuppressionReason
 from .token import Token
 from .totals import AttemptTotal
 
@@ -30,6 +31,8 @@ __all__ = [
     "Outcome",
     "RecipientCount",
     "Status",
+    "Suppression",
+    "SuppressionReason",
     "Token",
     "database",
     "new_id",

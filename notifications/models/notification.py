@@ -32,7 +32,8 @@ class Status(models.TextChoices):
     UNKNOWN = "unknown"  # in: record, recover, on a channel that holds such · out: confirm, send again
     SENT = "sent"  # in: record, confirm · final
     FAILED = "failed"  # in: record or recover, giving up · final
-    CANCELLED = "cancelled"  # in: cancel, from queued only; record, of what may not be sent · final
+    # in: cancel, or claim if suppressed, from queued only; record, of what may not be sent · final
+    CANCELLED = "cancelled"
 
 
 FINAL = frozenset({Status.SENT, Status.FAILED, Status.CANCELLED})

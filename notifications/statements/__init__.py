@@ -30,14 +30,19 @@ def insert(rows: Sequence[Any], using: str) -> datetime:
         return created_at
 
 
-def claim(ids: Sequence[str], lease: timedelta, using: str) -> list[Claim]:
+def claim(ids: Sequence[str], lease: timedelta, using: str, suppressible: Sequence[str] = ()) -> list[Claim]:
     """Move what is queued and due to sending, count the attempt, take the lease. One statement.
 
     Ids that are unknown, not due, final or in other hands are passed over: the second run of a delivery
     changes nothing.
+
+    Note [The claim looks at the list]: on the channels `suppressible`, what is for an address on the suppression
+    list moves to cancelled instead, by the same statement, and comes back with `suppressed`. No attempt is counted,
+    for none is made. So there is no moment between the look and the claim, no statement more for those who are not
+    on it, and what was put on the list before a claim begins stops what it claims.
     """
     with connections[using].cursor() as cursor:
-        claims: list[Claim] = _dialect(using).claim(cursor, ids, lease)
+        claims: list[Claim] = _dialect(using).claim(cursor, ids, lease, suppressible)
         return claims
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, Claim, Record, seconds
+from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, Record, seconds
 
 TYPES = [
     "uuid",
@@ -35,16 +35,29 @@ INSERT = f"""
     RETURNING created_at
 """  # noqa: S608 (constants, here and below)
 
+# lower() in the collation "C" folds ASCII and nothing else, as the stored addresses are. "default" is the index's.
 CLAIM = f"""
-    UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
-        claimed_at = clock_timestamp(), lease_expires_at = clock_timestamp() + %s::interval
-    WHERE id IN (
-        SELECT id FROM {NOTIFICATION}
-        WHERE id = ANY(%s::uuid[]) AND status = 'queued' AND next_attempt_at <= clock_timestamp()
-        ORDER BY id FOR UPDATE
+    WITH due AS (
+        SELECT n.id, CASE WHEN n.channel = ANY(%s::text[]) THEN (
+            SELECT 'suppressed: ' || s.reason FROM {SUPPRESSION} s
+            WHERE s.address = lower(n.recipient COLLATE "C") COLLATE "default" AND s.category IN ('', n.category)
+            ORDER BY s.category LIMIT 1
+        ) END AS reason
+        FROM {NOTIFICATION} n
+        WHERE n.id = ANY(%s::uuid[]) AND n.status = 'queued' AND n.next_attempt_at <= clock_timestamp()
+        ORDER BY n.id FOR UPDATE OF n
     )
-    RETURNING id::text, recipient, subject, message, channel, created_at, due_at, claimed_at, attempt_count,
-        request_id, html, category
+    UPDATE {NOTIFICATION} n SET
+        status = CASE WHEN due.reason IS NULL THEN 'sending' ELSE 'cancelled' END,
+        reason = coalesce(due.reason, n.reason),
+        attempt_count = n.attempt_count + CASE WHEN due.reason IS NULL THEN 1 ELSE 0 END,
+        claimed_at = CASE WHEN due.reason IS NULL THEN clock_timestamp() ELSE n.claimed_at END,
+        lease_expires_at = CASE WHEN due.reason IS NULL THEN clock_timestamp() + %s::interval END,
+        next_attempt_at = CASE WHEN due.reason IS NULL THEN n.next_attempt_at END,
+        finished_at = CASE WHEN due.reason IS NULL THEN NULL ELSE clock_timestamp() END
+    FROM due WHERE n.id = due.id
+    RETURNING n.id::text, recipient, subject, message, channel, created_at, due_at, coalesce(claimed_at, due_at),
+        attempt_count, request_id, html, category, coalesce(due.reason, '')
 """  # noqa: S608
 
 RENEW = f"""
@@ -102,8 +115,8 @@ def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
     return created_at
 
 
-def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
-    cursor.execute(CLAIM, [seconds(lease), list(ids)])
+def claim(cursor: Any, ids: Sequence[str], lease: timedelta, suppressible: Sequence[str]) -> list[Claim]:
+    cursor.execute(CLAIM, [list(suppressible), list(ids), seconds(lease)])
     return [Claim(*row) for row in cursor.fetchall()]
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 NOTIFICATION = "notifications_notification"
 ATTEMPT = "notifications_attempt"
+SUPPRESSION = "notifications_suppression"
 # The attributes of a new notification, which are its columns too.
 INSERTED = [
     "id",
@@ -27,7 +28,10 @@ INSERTED = [
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A notification that is ours to send until the lease passes. `attempt` is the fencing token."""
+    """A notification that is ours to send until the lease passes. `attempt` is the fencing token.
+
+    With `suppressed` it is not: its recipient is on the suppression list, and it has been cancelled for that reason.
+    """
 
     id: str
     recipient: str
@@ -41,6 +45,7 @@ class Claim:
     request_id: str = ""
     html: str = ""
     category: str = ""
+    suppressed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class Record:
     duration: float | None = None  # seconds
     sent_to: str = ""
     reason: str = ""  # why it is cancelled
+    bounced: bool = False  # its address goes on the suppression list
 
 
 # What an Attempt row takes from a record as it is.

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, Claim, Record, seconds
+from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, Record, seconds
 
 FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"
 NOW = f"strftime({FORMAT}, 'now')"
@@ -23,12 +23,31 @@ INSERT = f"""
 # `|| '999'`: SQLite's clock tells milliseconds, what it is compared with has microseconds. Cut off, it would pass over
 # what has just become due, and with its entry gone the row would wait for the sweep.
 # `|| ''` keeps Django's converter for times away: it costs more than the rest of the row.
+# lower() folds ASCII and nothing else, as the stored addresses are. `LIMIT -1`: without it SQLite puts the look at
+# the list in the place of each `due.reason`, and looks seven times.
 CLAIM = f"""
-    UPDATE {NOTIFICATION} SET status = 'sending', attempt_count = attempt_count + 1,
-        claimed_at = {NOW}, lease_expires_at = strftime({FORMAT}, 'now', %s)
-    WHERE id IN (SELECT value FROM json_each(%s)) AND status = 'queued' AND next_attempt_at <= {NOW} || '999'
-    RETURNING id, recipient, subject, message, channel,
-        created_at || '', due_at || '', claimed_at || '', attempt_count, request_id, html, category
+    UPDATE {NOTIFICATION} SET
+        status = CASE WHEN due.reason IS NULL THEN 'sending' ELSE 'cancelled' END,
+        reason = coalesce(due.reason, {NOTIFICATION}.reason),
+        attempt_count = attempt_count + (due.reason IS NULL),
+        claimed_at = CASE WHEN due.reason IS NULL THEN {NOW} ELSE claimed_at END,
+        lease_expires_at = CASE WHEN due.reason IS NULL THEN strftime({FORMAT}, 'now', %s) END,
+        next_attempt_at = CASE WHEN due.reason IS NULL THEN next_attempt_at END,
+        finished_at = CASE WHEN due.reason IS NULL THEN NULL ELSE {NOW} END
+    FROM (
+        SELECT n.id, CASE WHEN n.channel IN (SELECT value FROM json_each(%s)) THEN (
+            SELECT 'suppressed: ' || s.reason FROM {SUPPRESSION} AS s
+            WHERE s.address = lower(n.recipient) AND s.category IN ('', n.category) ORDER BY s.category LIMIT 1
+        ) END AS reason
+        FROM {NOTIFICATION} AS n
+        WHERE n.id IN (SELECT value FROM json_each(%s)) AND n.status = 'queued'
+            AND n.next_attempt_at <= {NOW} || '999'
+        LIMIT -1
+    ) AS due
+    WHERE {NOTIFICATION}.id = due.id
+    RETURNING {NOTIFICATION}.id, recipient, subject, message, channel,
+        created_at || '', due_at || '', coalesce(claimed_at, due_at) || '', attempt_count, request_id, html, category,
+        CASE status WHEN 'cancelled' THEN reason ELSE '' END
 """  # noqa: S608
 
 RENEW = f"""
@@ -77,8 +96,9 @@ def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
     return _time(cursor.fetchall()[0][0])
 
 
-def claim(cursor: Any, ids: Sequence[str], lease: timedelta) -> list[Claim]:
-    cursor.execute(CLAIM, [seconds(lease), json.dumps([_hex(id) for id in ids])])
+def claim(cursor: Any, ids: Sequence[str], lease: timedelta, suppressible: Sequence[str]) -> list[Claim]:
+    ids = [_hex(id) for id in ids]
+    cursor.execute(CLAIM, [seconds(lease), json.dumps(list(suppressible)), json.dumps(ids)])
     return [
         Claim(
             _dashed(id),
