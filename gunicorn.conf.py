@@ -17,6 +17,7 @@ workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
 worker_class = "gthread"
 threads = 8
 graceful_timeout = 30
+logger_class = "project.access.Logger"  # our form of a line, and no address in it
 control_socket_disable = True  # one path a user: two services on a machine would take it from each other
 
 # What the workers count lies in files here, so that each of them can tell of all. Made before the workers are.

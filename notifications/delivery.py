@@ -22,7 +22,7 @@ from .channels.base import BaseChannel
 from .conf import notification_settings
 from .lease import held
 from .models import Outcome, Status, database
-from .request_id import request_id
+from .request_id import notification_id, request_id
 from .retry import RetryPolicy
 from .schedule import Due, Reschedule
 from .senders import senders
@@ -89,9 +89,11 @@ def _parcels(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
 def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:
     requests = {claim.request_id for claim in claims}
     token = request_id.set(requests.pop() if len(requests) == 1 else "")
+    notification = notification_id.set(claims[0].id if len(claims) == 1 else "")
     try:
         _work(claims, reschedule, lease, using)
     finally:
+        notification_id.reset(notification)
         request_id.reset(token)
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from .statements import Claim, Record
 
 logger = logging.getLogger("notifications")
 
+IDS = 100  # in one line: what collects lines cuts long ones
+
 
 @receiver(accepted)
 def log_accepted(sender: Any, *, notification_id: UUID, via: str, channel: str, **kwargs: Any) -> None:
@@ -22,8 +25,12 @@ def log_accepted(sender: Any, *, notification_id: UUID, via: str, channel: str, 
 
 @receiver(recorded)
 def log_recorded(sender: Any, *, records: Sequence[Record], fenced: Sequence[str], **kwargs: Any) -> None:
-    counts = Counter(record.outcome for record in records)
-    logger.info("event=recorded %s", " ".join(f"{outcome}={counts[outcome]}" for outcome in sorted(counts)))
+    for part in batched(records, IDS):
+        ids = [record.id for record in part]
+        extra: dict[str, Any] = {"notification": ids[0]} if len(ids) == 1 else {"notifications": ids}
+        requests = sorted({record.request_id for record in part if record.request_id})
+        extra |= {"request_id": requests[0]} if len(requests) == 1 else {"requests": requests}
+        logger.info("event=recorded", extra=extra | Counter(record.outcome for record in part))
     for record in records:
         if record.outcome != Outcome.SENT:
             logger.warning(
@@ -44,6 +51,8 @@ def log_recovered(
     sender: Any, *, lost: Sequence[str], stranded: Sequence[str], given_up: Sequence[str], **kwargs: Any
 ) -> None:
     logger.warning("event=recovered lost=%d stranded=%d given_up=%d", len(lost), len(stranded), len(given_up))
+    for part in batched([*lost, *stranded, *given_up], IDS):
+        logger.info("event=recovered", extra={"notifications": list(part)})
 
 
 @receiver(suppressed)

@@ -1,7 +1,7 @@
-"""The id of the request that is being answered, or that started the work being done now.
+"""The ids of what is being done now: the request that started it, and the notification that is handled.
 
-A context variable: it goes along into threads that copy the context, as the pool's do. Into another process it
-goes on the notification's row. `RequestIdFilter` puts it on every line of the log.
+Context variables: they go along into threads that copy the context, as the pool's do. Into another process the
+request's id goes on the notification's row. `IdsFilter` puts both on every line of the log.
 """
 
 import logging
@@ -9,16 +9,22 @@ from contextvars import ContextVar
 from typing import Any
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+# Set while exactly one is handled; who handles many names them in the line.
+notification_id: ContextVar[str] = ContextVar("notification_id", default="")
 
 
-class RequestIdFilter(logging.Filter):
-    """Gives each record a `request_id`, "-" where there is none."""
+class IdsFilter(logging.Filter):
+    """Gives each record a `request_id`, "-" where there is none, and a `notification`, "" where there is none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        # Django logs an answer of 4xx or 5xx when the middleware has ended, but says which request it was.
+        request = getattr(record, "request", None)
         if not hasattr(record, "request_id"):
-            # Django logs an answer of 4xx or 5xx when the middleware has ended, but says which request it was.
-            request = getattr(record, "request", None)
             record.request_id = request_id.get() or getattr(request, "request_id", "") or "-"
+        if not hasattr(record, "notification"):
+            match = getattr(request, "resolver_match", None)
+            asked_for = match.kwargs.get("pk", "") if match else ""
+            record.notification = notification_id.get() or str(asked_for)
         return True
 
 

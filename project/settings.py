@@ -11,6 +11,9 @@ from typing import Any
 from django.utils.csp import CSP
 from environs import Env, validate
 
+from project.logs import LOG_LEVEL as LOG_LEVEL
+from project.logs import LOGGING as LOGGING
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env()
@@ -25,11 +28,6 @@ SECRET_KEY = (
     else env.str("SECRET_KEY", validate=validate.Length(min=1))
 )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
-LOG_LEVEL = env.str(
-    "LOG_LEVEL",
-    default="INFO",
-    validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
-)
 QCLUSTER_WORKERS = env.int("QCLUSTER_WORKERS", default=2, validate=validate.Range(min=1))
 
 # --- database ---------------------------------------------------------------------------------------------
@@ -279,27 +277,3 @@ SECURE_CSP: dict[str, list[str]] = {
     "frame-ancestors": [CSP.NONE],
 }
 CSRF_COOKIE_SECURE = not DEBUG
-
-# --- logging ----------------------------------------------------------------------------------------------
-
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
-    },
-    "filters": {
-        "request_id": {"()": "notifications.request_id.RequestIdFilter"},
-        "route": {"()": "notifications.request_id.RouteFilter"},
-    },
-    "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
-    },
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        "django.request": {"filters": ["route"]},
-        "django-q": {"level": LOG_LEVEL},
-        # Two lines for each task, and no notification's id in them: `notifications` says it better.
-        "django.tasks": {"level": "DEBUG" if LOG_LEVEL == "DEBUG" else "WARNING"},
-    },
-}

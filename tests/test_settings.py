@@ -17,8 +17,8 @@ def load(tmp_path: Path, *names: str, **environment: str) -> subprocess.Complete
     """The settings as a fresh process reads them, with only this environment and no `.env`."""
     project = tmp_path / "project"
     project.mkdir()
-    (project / "__init__.py").touch()
-    (project / "settings.py").write_text((ROOT / "project" / "settings.py").read_text())
+    for file in ("__init__.py", "settings.py", "logs.py"):
+        (project / file).write_text((ROOT / "project" / file).read_text())
     return subprocess.run(
         [sys.executable, "-c", PROGRAM % (names,)],
         cwd=tmp_path,
@@ -35,6 +35,7 @@ def load(tmp_path: Path, *names: str, **environment: str) -> subprocess.Complete
         ("DEBUG", "perhaps"),
         ("DATABASE_URL", "carrier-pigeon://loft"),
         ("LOG_LEVEL", "LOUD"),
+        ("LOG_FORMAT", "poem"),
         ("QCLUSTER_WORKERS", "many"),
         ("QCLUSTER_WORKERS", "0"),
         ("SECRET_KEY", ""),

@@ -21,7 +21,7 @@ from notifications import health, metrics, tasks
 from notifications.background.pool import current_pool
 from notifications.exceptions import DeliveryError
 from notifications.models import AttemptTotal, Heartbeat, Notification
-from notifications.request_id import RequestIdFilter
+from notifications.request_id import IdsFilter
 from tests import recording_channel
 from tests.api.conftest import problem
 from tests.processes import free_port, manage, private_database, running, wait_until
@@ -51,7 +51,7 @@ class TestRequestIds:
     @pytest.mark.django_db(transaction=True)
     def test_on_every_line(self, api: APIClient, caplog: pytest.LogCaptureFixture) -> None:
         """The lines of the view, of Django about the answer, and of the task on its thread."""
-        caplog.handler.addFilter(RequestIdFilter())
+        caplog.handler.addFilter(IdsFilter())
         caplog.set_level(logging.DEBUG, "notifications")
         api.post(f"{SEND}?via=thread", headers={"X-Request-ID": "abc-1"})
         assert current_pool().wait_idle(timeout=10)
