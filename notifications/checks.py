@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from . import redirect
+from . import redirect, retention
 from .background.checks import check_background_tasks
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
@@ -65,6 +65,17 @@ def check_redirect_in_production(**kwargs: Any) -> Iterator[CheckMessage]:
             "NOTIFICATIONS_REDIRECT_TO or NOTIFICATIONS_ALLOWED_RECIPIENTS is set.",
             hint="Unset both in production. On a copy of it, put notifications.W017 in SILENCED_SYSTEM_CHECKS.",
             id="notifications.W017",
+        )
+
+
+@register("notifications")
+def check_keep_days(**kwargs: Any) -> Iterator[CheckMessage]:
+    keep_days = notification_settings().keep_days
+    if set(keep_days) - retention.keepable() or any(days < 1 for days in keep_days.values()):
+        yield Error(
+            f"NOTIFICATIONS_KEEP_DAYS is {dict(keep_days)!r}.",
+            hint=f"Give whole days, at least 1, for {', '.join(sorted(retention.keepable()))}; or leave it empty.",
+            id="notifications.E019",
         )
 
 

@@ -9,7 +9,7 @@ sixty minutes. A count is part of the transaction that accepts: what is rolled b
 import time
 from datetime import timedelta
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils.crypto import salted_hmac
 
 from .conf import notification_settings
@@ -33,7 +33,7 @@ def count(recipient: str) -> None:
         return
     now = int(time.time())
     hour, day = now // HOUR, now // DAY
-    digest = salted_hmac("notifications.limits", recipient, algorithm="sha256").hexdigest()
+    digest = _digest(recipient)
     if _count(digest, hour, day, limits.get("hour", NO_LIMIT), limits.get("day", NO_LIMIT)):
         return
     counted = RecipientCount.objects.filter(pk=digest).first()
@@ -60,6 +60,15 @@ def _count(digest: str, hour: int, day: int, per_hour: int, per_day: int) -> boo
     # Somebody else may write the first row at the same moment: then theirs is the one that counts.
     RecipientCount.objects.bulk_create([first], ignore_conflicts=True)
     return bool(rows.update(**changes))
+
+
+def counted(recipient: str) -> QuerySet[RecipientCount]:
+    """What is counted of this recipient."""
+    return RecipientCount.objects.filter(pk=_digest(recipient))
+
+
+def _digest(recipient: str) -> str:
+    return salted_hmac("notifications.limits", recipient, algorithm="sha256").hexdigest()
 
 
 def prune() -> int:

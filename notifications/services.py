@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.tasks import TaskResult, task_backends
 from django.utils import timezone
 
-from . import heartbeat, intake, limits, recovery, tasks
+from . import heartbeat, intake, limits, recovery, retention, tasks
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .intake import Order, Refusal
 from .models import IdempotencyKey, Notification, database
@@ -140,6 +140,7 @@ def housekeep() -> None:
     """What a cluster does every few seconds beside its tasks: say that it lives, sweep, and forget what is old."""
     if heartbeat.beat():
         prune()
+        retention.prune(pages=1)  # the next beat goes on: a drain must not wait for a large one
     for backend in task_backends.all():
         if hasattr(backend, "housekeep"):
             backend.housekeep()

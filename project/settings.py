@@ -117,6 +117,9 @@ NOTIFICATIONS_MAX_WAIT = timedelta(seconds=10)  # `Prefer: wait` holds a thread 
 NOTIFICATIONS_REDIRECT_TO = env.str("NOTIFICATIONS_REDIRECT_TO", default="")
 NOTIFICATIONS_ALLOWED_RECIPIENTS: list[str] = env.list("NOTIFICATIONS_ALLOWED_RECIPIENTS", default=[])
 
+# Days after which what is over is deleted, by status; what is not named is kept.
+NOTIFICATIONS_KEEP_DAYS: dict[str, int] = env.dict("NOTIFICATIONS_KEEP_DAYS", default={}, subcast_values=int)
+
 # How often: requests of a caller, requests from an address that were not let in, notifications to a recipient.
 rate = validate.Regexp(r"^([0-9]+/(second|minute|hour|day))?$")
 NOTIFICATIONS_RATES = {
