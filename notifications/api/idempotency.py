@@ -46,6 +46,14 @@ def answered_once(request: Request, body: bytes, answer: Callable[[], Response])
         return stored
 
 
+def raw(request: Request) -> bytes:
+    """The body as it came, while it has not been parsed. Only a key needs it."""
+    if "HTTP_IDEMPOTENCY_KEY" not in request.META:
+        return b""
+    body: bytes = request._request.body  # noqa: SLF001 (DRF's documented name)
+    return body
+
+
 def _replayed(digest: str, fingerprint: str) -> HttpResponse | None:
     stored = IdempotencyKey.objects.current().filter(pk=digest).first()
     if stored is None:

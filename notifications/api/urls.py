@@ -5,18 +5,11 @@ from django.urls import path, re_path
 from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
 
+from .actions import CancelNotification, ConfirmNotification, ResendNotification, SendNotificationAgain
 from .bulk import NotificationsInBulk
 from .openapi import Documentation, Schema
 from .probes import Metrics, livez, readyz
-from .views import (
-    CancelNotification,
-    ConfirmNotification,
-    NotificationDetail,
-    Notifications,
-    ResendNotification,
-    SendNotification,
-    SendNotificationAgain,
-)
+from .views import NotificationDetail, Notifications, SendNotification
 
 # Swagger UI sets styles from its script; everything else stays as strict as elsewhere.
 with_styles = csp_override(settings.SECURE_CSP | {"style-src": [CSP.SELF, CSP.UNSAFE_INLINE]})

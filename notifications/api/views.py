@@ -1,14 +1,10 @@
 """What is behind each address. A view reads the request and asks the front desk; it decides nothing itself."""
 
-import math
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from django.urls import get_script_prefix, get_urlconf, reverse
-from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -16,10 +12,11 @@ from rest_framework.response import Response
 
 from .. import services
 from ..background import BackgroundTasks, pool
-from ..models import Notification, NotificationQuerySet, Status
+from ..models import Notification, NotificationQuerySet
 from . import openapi
+from .answers import accepted, address, document, etag_of, retry_after
 from .door import Door
-from .idempotency import answered_once
+from .idempotency import answered_once, raw
 from .pagination import page
 from .permissions import owner, visible
 from .serializers import (
@@ -30,8 +27,6 @@ from .serializers import (
     SendSerializer,
 )
 from .waiting import preferred_wait, wait_until_settled
-
-LONGEST_RETRY_AFTER = 3600  # seconds
 
 # Made once: to copy its fields for every request would take longer than to check them.
 SEND = SendSerializer()
@@ -45,7 +40,7 @@ class SendNotification(Door):
 
     @openapi.send
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
-        body = _raw(request)
+        body = raw(request)
         data = request.query_params.dict() | _fields(request.data)
         wanted = SEND.run_validation(data)
 
@@ -58,7 +53,7 @@ class SendNotification(Door):
             )
             return Response(
                 {"message": "Notification sent in the background"},
-                headers={"Location": _address(notification)},
+                headers={"Location": address(notification)},
             )
 
         return answered_once(request, body, answer)
@@ -89,7 +84,7 @@ class Notifications(Door):
 
     @openapi.create
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
-        body = _raw(request)
+        body = raw(request)
         serializer = NewNotificationSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         seconds = preferred_wait(request)
@@ -102,15 +97,15 @@ class Notifications(Door):
             notification = services.accept(
                 owner=owner(request), enqueue=tasks.add_task, **serializer.validated_data
             )
-            return _accepted(notification)
+            return accepted(notification)
 
         response = answered_once(request, body, answer)
         if not seconds or notification is None or not isinstance(response, Response):
             return response
         tasks.hand_to(pool.submit)
         if wait_until_settled(notification.pk, seconds):
-            response = _document(notification.pk)
-            response["Location"] = _address(notification)
+            response = document(notification.pk)
+            response["Location"] = address(notification)
         response["Preference-Applied"] = f"wait={seconds:g}"
         return response
 
@@ -126,111 +121,17 @@ class NotificationDetail(Door):
         seconds = preferred_wait(request)
         if seconds and not notification.is_settled and wait_until_settled(notification.pk, seconds):
             notification.refresh_from_db()
-        etag = _etag(notification)
+        etag = etag_of(notification)
         response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
         if response is None:
             response = Response(NotificationSerializer(notification).data)
         response["ETag"] = etag
         response["Cache-Control"] = "private, no-cache"
         if not notification.is_final:
-            response["Retry-After"] = _retry_after(notification)
+            response["Retry-After"] = retry_after(notification)
         if seconds:
             response["Preference-Applied"] = f"wait={seconds:g}"
         return response
-
-
-class CancelNotification(Door):
-    """Cancel what no worker has claimed yet."""
-
-    rights = {"POST": "cancel_notification"}
-
-    @openapi.cancel
-    def post(self, request: Request, pk: UUID) -> Response:
-        notification = get_object_or_404(visible(request), pk=pk)
-        services.cancel(notification)
-        return _document(notification.pk)
-
-
-class ConfirmNotification(Door):
-    """Say of an unknown one that it arrived."""
-
-    rights = {"POST": "resend_notification"}
-
-    @openapi.confirm
-    def post(self, request: Request, pk: UUID) -> Response:
-        notification = get_object_or_404(visible(request), pk=pk)
-        services.confirm(notification)
-        return _document(notification.pk)
-
-
-class SendNotificationAgain(Door):
-    """Try an unknown one once more: the same notification, its next attempt."""
-
-    rights = {"POST": "resend_notification"}
-
-    @openapi.send_again
-    def post(self, request: Request, pk: UUID) -> Response:
-        notification = get_object_or_404(visible(request), pk=pk)
-        services.send_again(notification)
-        response = _document(notification.pk)
-        response.status_code = 202
-        return response
-
-
-class ResendNotification(Door):
-    """Send the same once more, as a new notification."""
-
-    rights = {"POST": "resend_notification"}
-
-    @openapi.resend
-    def post(self, request: Request, pk: UUID, background_tasks: BackgroundTasks) -> HttpResponseBase:
-        body = _raw(request)
-        notification = get_object_or_404(visible(request), pk=pk)
-
-        def answer() -> Response:
-            return _accepted(
-                services.resend(notification, owner=owner(request), enqueue=background_tasks.add_task)
-            )
-
-        return answered_once(request, body, answer)
-
-
-def _accepted(notification: Notification) -> Response:
-    """202; 200 for a duplicate, which is there already."""
-    return Response(
-        NotificationSerializer(notification).data,
-        status=200 if notification.is_duplicate else 202,
-        headers={"Location": _address(notification)},
-    )
-
-
-def _document(id: UUID) -> Response:
-    return Response(NotificationSerializer(Notification.objects.get(pk=id)).data)
-
-
-def _address(notification: Notification) -> str:
-    return f"{_collection(get_script_prefix(), get_urlconf())}/{notification.pk}"
-
-
-@cache
-def _collection(prefix: str, urlconf: str | None) -> str:
-    """Found once for each place that the service is mounted at."""
-    return reverse("notifications", urlconf)
-
-
-def _etag(notification: Notification) -> str:
-    """Of what changes in the document. Weak: it says nothing of the bytes."""
-    changes = (notification.status, notification.attempt_count, notification.next_attempt_at)
-    return f'W/"{notification.pk.hex}-{"-".join(str(part).replace(" ", "T") for part in changes)}"'
-
-
-def _retry_after(notification: Notification) -> str:
-    """Whole seconds until it is worth asking again."""
-    if notification.status == Status.UNKNOWN:  # somebody has to decide first
-        return str(LONGEST_RETRY_AFTER)
-    due = notification.next_attempt_at if notification.status == Status.QUEUED else None
-    seconds = (due - timezone.now()).total_seconds() if due else 1
-    return str(min(max(1, math.ceil(seconds)), LONGEST_RETRY_AFTER))
 
 
 def _filtered(rows: NotificationQuerySet, query: dict[str, Any]) -> NotificationQuerySet:
@@ -241,14 +142,6 @@ def _filtered(rows: NotificationQuerySet, query: dict[str, Any]) -> Notification
     if "created_before" in query:
         rows = rows.filter(created_at__lt=query["created_before"])
     return rows.filter(**{name: query[name] for name in ("channel", "via", "recipient") if name in query})
-
-
-def _raw(request: Request) -> bytes:
-    """The body as it came, while it has not been parsed. Only a key needs it."""
-    if "HTTP_IDEMPOTENCY_KEY" not in request.META:
-        return b""
-    body: bytes = request._request.body  # noqa: SLF001 (DRF's documented name)
-    return body
 
 
 def _fields(body: Any) -> dict[str, Any]:

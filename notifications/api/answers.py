@@ -1,0 +1,52 @@
+"""A notification as an answer: the document, where it is, what says that it has changed, when to ask again."""
+
+import math
+from functools import cache
+from uuid import UUID
+
+from django.urls import get_script_prefix, get_urlconf, reverse
+from django.utils import timezone
+from rest_framework.response import Response
+
+from ..models import Notification, Status
+from .serializers import NotificationSerializer
+
+LONGEST_RETRY_AFTER = 3600  # seconds
+
+
+def accepted(notification: Notification) -> Response:
+    """202; 200 for a duplicate, which is there already."""
+    return Response(
+        NotificationSerializer(notification).data,
+        status=200 if notification.is_duplicate else 202,
+        headers={"Location": address(notification)},
+    )
+
+
+def document(id: UUID) -> Response:
+    return Response(NotificationSerializer(Notification.objects.get(pk=id)).data)
+
+
+def address(notification: Notification) -> str:
+    return f"{_collection(get_script_prefix(), get_urlconf())}/{notification.pk}"
+
+
+@cache
+def _collection(prefix: str, urlconf: str | None) -> str:
+    """Found once for each place that the service is mounted at."""
+    return reverse("notifications", urlconf)
+
+
+def etag_of(notification: Notification) -> str:
+    """Of what changes in the document. Weak: it says nothing of the bytes."""
+    changes = (notification.status, notification.attempt_count, notification.next_attempt_at)
+    return f'W/"{notification.pk.hex}-{"-".join(str(part).replace(" ", "T") for part in changes)}"'
+
+
+def retry_after(notification: Notification) -> str:
+    """Whole seconds until it is worth asking again."""
+    if notification.status == Status.UNKNOWN:  # somebody has to decide first
+        return str(LONGEST_RETRY_AFTER)
+    due = notification.next_attempt_at if notification.status == Status.QUEUED else None
+    seconds = (due - timezone.now()).total_seconds() if due else 1
+    return str(min(max(1, math.ceil(seconds)), LONGEST_RETRY_AFTER))
