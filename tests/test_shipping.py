@@ -1,0 +1,58 @@
+"""What ships the service names things that are there: commands, files, settings."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+
+
+def test_the_image_gets_what_the_service_needs() -> None:
+    """Every file that is copied exists and is not ignored, and nothing else gets in."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    copied = {
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+        for name in line.split()
+    }
+    ignored, *allowed = (ROOT / ".dockerignore").read_text().split()
+    assert ignored == "*"
+    assert {line[1:] for line in allowed if line.startswith("!")} == copied
+    assert all((ROOT / name).exists() for name in copied)
+    assert "USER notifications" in dockerfile
+
+
+def test_compose_gives_settings_that_are_read() -> None:
+    """A variable that nobody reads would be a promise that nobody keeps."""
+    read = (ROOT / "project" / "settings.py").read_text()
+    for name in COMPOSE["x-service"]["environment"]:
+        assert f'"{name}"' in read
+
+
+@pytest.mark.parametrize("name", ["migrate", "cluster"])
+def test_compose_runs_commands_that_exist(name: str) -> None:
+    """`manage.py` and a command of Django's or ours."""
+    python, script, command = COMPOSE["services"][name]["command"]
+    assert (python, script) == ("python", "manage.py")
+    assert command == "migrate" or (ROOT / f"notifications/management/commands/{command}.py").exists()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_units_let_the_work_finish(unit: Path) -> None:
+    """SIGTERM to the main process only, and more time than it gives to its children."""
+    text = unit.read_text()
+    assert "KillMode=mixed" in text
+    graceful = re.search(r"^graceful_timeout = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE)
+    stop = re.search(r"^TimeoutStopSec=(\d+)", text, re.MULTILINE)
+    assert graceful
+    assert stop
+    assert int(stop[1]) > int(graceful[1])
+
+
+def test_there_are_units() -> None:
+    assert [unit.stem for unit in UNITS] == ["notifications-cluster", "notifications-web"]
