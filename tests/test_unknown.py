@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from notifications import services, tasks
+from notifications import bulk, services, tasks
 from notifications.exceptions import DeliveryError, InvalidStatus
-from notifications.models import Notification, Outcome, Status
+from notifications.models import BulkAction, Notification, Outcome, Status
 from notifications.statements import claim
 from tests import recording_channel
 from tests.api.conftest import problem
@@ -122,14 +122,18 @@ def test_by_the_api(
 def test_in_the_admin(
     unknown: Notification, accepted: Accept, admin_client: Client, action: str, status: str
 ) -> None:
-    """Those that are unknown are settled; what is not is left alone, and said."""
+    """Those that are unknown are settled; what is not is left alone, and counted."""
     other = accepted()
-    page = admin_client.post(
-        reverse("admin:notifications_notification_changelist"),
-        {"action": action, "_selected_action": [str(unknown.pk), str(other.pk)]},
-        follow=True,
-    ).content.decode()
+    ids = (str(unknown.pk), str(other.pk))
+    admin_client.post(reverse("admin:notifications_notification_act"), {"kind": action, "id": str(other.pk)})
+    question = admin_client.post(
+        reverse("admin:notifications_notification_changelist"), {"action": action, "_selected_action": ids}
+    )
+    assert question.context["count"].number == 1
+    admin_client.post(reverse("admin:notifications_notification_act"), {"signed": question.context["signed"]})
+    bulk.work.call(BulkAction.objects.get().pk)
     unknown.refresh_from_db()
     other.refresh_from_db()
     assert (unknown.status, other.status) == (status, Status.QUEUED)
-    assert "1 not unknown, and left alone" in page
+    done = BulkAction.objects.get()
+    assert (done.done, done.failed) == (1, 1)

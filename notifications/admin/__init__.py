@@ -1,9 +1,11 @@
-"""The operator's window: what became of each notification, and who may come in.
+"""The operator's window: how things are, what became of each notification, what can be done, and who may come in.
 
 django-q2 brings the views of the queue itself (queued, successful, failed and scheduled tasks).
 """
 
+from .bulk import BulkActionAdmin
 from .notifications import NotificationAdmin
+from .overview import OverviewAdmin
 from .tokens import TokenAdmin
 
-__all__ = ["NotificationAdmin", "TokenAdmin"]
+__all__ = ["BulkActionAdmin", "NotificationAdmin", "OverviewAdmin", "TokenAdmin"]

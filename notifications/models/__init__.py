@@ -1,6 +1,7 @@
 """What is kept: notifications and their attempts, and what the door needs to know who may come in, and how often."""
 
 from .attempt import Attempt, Outcome
+from .bulk import BulkAction, Kind
 from .heartbeat import Heartbeat
 from .idempotency import IdempotencyKey
 from .limits import RecipientCount
@@ -13,6 +14,7 @@ from .notification import (
     database,
     new_id,
 )
+from .overview import Overview
 from .pace import ChannelPace
 from .suppression import Suppression, SuppressionReason
 from .token import Token
@@ -23,12 +25,15 @@ __all__ = [
     "SETTLED",
     "Attempt",
     "AttemptTotal",
+    "BulkAction",
     "ChannelPace",
     "Heartbeat",
     "IdempotencyKey",
+    "Kind",
     "Notification",
     "NotificationQuerySet",
     "Outcome",
+    "Overview",
     "RecipientCount",
     "Status",
     "Suppression",

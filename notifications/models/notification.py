@@ -135,6 +135,18 @@ class Notification(models.Model):
                 fields=["lease_expires_at"], condition=Q(status="sending"), name="notification_leases"
             ),
             models.Index(fields=["created_at"], condition=Q(status="unknown"), name="notification_unknown"),
+            # What operators look for: rare, so that an index of each costs the others nothing.
+            models.Index(fields=["id"], condition=Q(status="failed"), name="notification_failed"),
+            models.Index(fields=["id"], condition=Q(status="cancelled"), name="notification_cancelled"),
+            models.Index(
+                fields=["resend_of"], condition=Q(resend_of__isnull=False), name="notification_resends"
+            ),
+            # Exact, or by its beginning; the operator classes are PostgreSQL's, for LIKE 'beginning%'.
+            models.Index(
+                fields=["recipient", "id"],
+                opclasses=["varchar_pattern_ops", "uuid_ops"],
+                name="notification_recipients",
+            ),
             models.Index(fields=["created_at", "id"], name="notification_newest"),
             models.Index(
                 fields=["owner", "created_at", "id"],
@@ -162,6 +174,8 @@ class Notification(models.Model):
             ("cancel_notification", "Can cancel notification"),
             ("resend_notification", "Can resend notification"),
             ("view_all_notifications", "Can view everybody's notifications"),
+            ("view_recipient", "Can view recipients unmasked"),
+            ("reveal_recipient", "Can reveal one recipient, which is logged"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,154 @@
+"""Actions in the admin: asked first, allowed or not, written down."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from notifications import bulk, services, tasks
+from notifications.exceptions import DeliveryError
+from notifications.models import BulkAction, Notification, Status
+from tests import recording_channel
+
+pytestmark = pytest.mark.django_db
+Accept = Callable[..., Notification]
+LoggedIn = Callable[[str], Client]
+
+
+def act(client: Client, **data: Any) -> Any:
+    return client.post(reverse("admin:notifications_notification_act"), data)
+
+
+def ask_in_list(client: Client, query: str = "", **data: Any) -> Any:
+    return client.post(f"{reverse('admin:notifications_notification_changelist')}{query}", data)
+
+
+@pytest.fixture
+def failed(accepted: Accept) -> list[Notification]:
+    def fail(message: recording_channel.Message) -> None:
+        raise DeliveryError("no such box", permanent=True, code="550")
+
+    recording_channel.behaviours["gone@example.com"] = fail
+    rows = [accepted(recipient="gone@example.com") for _ in range(3)]
+    tasks.deliver.call([str(row.pk) for row in rows])
+    return rows
+
+
+def test_one(logged_in: LoggedIn, accepted: Accept) -> None:
+    """The question changes nothing; the answer does it at once, and it is in the notification's history."""
+    row = accepted()
+    client = logged_in("operator")
+    question = act(client, kind="cancel", id=row.pk)
+    assert question.context["count"].number == 1
+    row.refresh_from_db()
+    assert row.status == Status.QUEUED
+    answer = act(client, signed=question.context["signed"])
+    assert answer.url.endswith(f"{row.pk}/change/")
+    row.refresh_from_db()
+    assert row.status == Status.CANCELLED
+    assert LogEntry.objects.get().object_id == str(row.pk)
+
+
+def test_resend_one_leads_to_the_new_one(logged_in: LoggedIn, failed: list[Notification]) -> None:
+    """And it belongs to whom the first belonged to."""
+    client = logged_in("operator")
+    answer = act(client, signed=act(client, kind="resend", id=failed[0].pk).context["signed"])
+    new = Notification.objects.get(resend_of=failed[0].pk)
+    assert answer.url.endswith(f"{new.pk}/change/")
+
+
+def test_too_late(logged_in: LoggedIn, accepted: Accept) -> None:
+    """What has changed between question and answer is left, and said."""
+    row = accepted()
+    client = logged_in("operator")
+    question = act(client, kind="cancel", id=row.pk)
+    tasks.deliver.call([str(row.pk)])
+    page = client.get(act(client, signed=question.context["signed"]).url)
+    assert "Not done" in page.content.decode()
+    assert LogEntry.objects.count() == 0
+
+
+def test_selected(logged_in: LoggedIn, failed: list[Notification]) -> None:
+    """Those that were ticked, in the background."""
+    client = logged_in("operator")
+    ids = [str(row.pk) for row in failed[:2]]
+    question = ask_in_list(client, action="resend", _selected_action=ids)
+    assert question.context["count"].number == 2
+    answer = act(client, signed=question.context["signed"])
+    action = BulkAction.objects.get()
+    assert answer.url == reverse("admin:notifications_bulkaction_change", args=[action.pk])
+    assert LogEntry.objects.get().object_id == str(action.pk)
+    assert "Waiting for a worker" in client.get(answer.url).content.decode()
+    bulk.work.call(action.pk)
+    assert set(Notification.objects.exclude(resend_of=None).values_list("resend_of", flat=True)) == {
+        row.pk for row in failed[:2]
+    }
+    fragment = client.get(answer.url, {"fragment": ""}).content.decode()
+    assert "Finished: 2 done" in fragment
+    assert "<html" not in fragment
+
+
+def test_all_that_match(logged_in: LoggedIn, failed: list[Notification], accepted: Accept) -> None:
+    """What the list's filters show, and what the action is for: what was sent is not sent again unasked."""
+    sent = accepted()
+    tasks.deliver.call([str(sent.pk)])
+    client = logged_in("operator")
+    data = {"action": "resend", "select_across": "1", "_selected_action": [str(failed[0].pk)]}
+    assert ask_in_list(client, **data).context["count"].number == 3
+    assert ask_in_list(client, "?status=failed&channel=log", **data).context["count"].number == 0
+    assert ask_in_list(client, "?q=gone@example.com", **data).context["count"].number == 3
+    assert ask_in_list(client, "?status=sent", **data).context["count"].number == 1
+    failed[0].refresh_from_db()
+    services.resend(failed[0])
+    assert ask_in_list(client, "?status=failed", **data).context["count"].number == 2
+
+
+def test_all_that_failed_alike(logged_in: LoggedIn, failed: list[Notification]) -> None:
+    """From the overview's reasons, by one attempt of them."""
+    attempt = failed[0].attempts.get()
+    question = act(logged_in("operator"), kind="resend", like=attempt.pk)
+    assert question.context["count"].number == 3
+    assert "550" in question.content.decode()
+
+
+def test_a_viewer_may_not(logged_in: LoggedIn, accepted: Accept) -> None:
+    """No button, no action, and no way around them."""
+    row = accepted()
+    viewer, operator = logged_in("viewer"), logged_in("operator")
+    signed = act(operator, kind="cancel", id=row.pk).context["signed"]
+    assert act(viewer, kind="cancel", id=row.pk).status_code == 403
+    assert act(viewer, signed=signed).status_code == 403
+    page = viewer.get(reverse("admin:notifications_notification_change", args=[row.pk])).content.decode()
+    assert "Cancel…" not in page
+    assert (
+        "Cancel…"
+        in operator.get(reverse("admin:notifications_notification_change", args=[row.pk])).content.decode()
+    )
+    assert (
+        'name="action"'
+        not in viewer.get(reverse("admin:notifications_notification_changelist")).content.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"signed": "forged"}, {"kind": "erase", "id": "1"}, {"kind": "cancel"}, {"kind": "cancel", "id": "x"}],
+)
+def test_nonsense_is_refused(logged_in: LoggedIn, data: dict[str, str]) -> None:
+    """What was not asked is not done."""
+    assert act(logged_in("operator"), **data).status_code == 400
+
+
+def test_set_going_again(logged_in: LoggedIn, accepted: Accept, admin_user: Any) -> None:
+    """An action whose workers are gone goes on by a button of who may do it."""
+    from notifications.models import Kind
+    from notifications.selection import Selection
+
+    row = accepted()
+    action = bulk.start(Kind.CANCEL, Selection(ids=(str(row.pk),)), admin_user)
+    url = reverse("admin:notifications_bulkaction_go_on", args=[action.pk])
+    assert logged_in("viewer").post(url).status_code == 403
+    assert logged_in("operator").post(url).status_code == 302

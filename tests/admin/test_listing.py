@@ -1,0 +1,123 @@
+"""The list at any size: its plans, its bound, its statements."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test import Client, RequestFactory
+from django.urls import reverse
+
+from notifications.admin import listing
+from notifications.models import Notification, Status
+from notifications.selection import beginning
+
+pytestmark = pytest.mark.django_db
+Accept = Callable[..., Notification]
+LIST = "admin:notifications_notification_changelist"
+
+
+@pytest.fixture
+def only_indexes() -> None:
+    """With few rows PostgreSQL would rather look at all of them."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for way in ("seqscan", "bitmapscan", "sort", "incremental_sort"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", ""),
+        ("status=failed", "notification_failed"),
+        ("status=cancelled", "notification_cancelled"),
+        ("status=sent&since=day", ""),
+        ("q=you@example.com", "notification_recipients"),
+    ],
+)
+@pytest.mark.usefixtures("only_indexes")
+def test_the_plan_of_a_page(accepted: Accept, admin_user: Any, query: str, index: str) -> None:
+    """Read in the order of an index: no look at all rows, no sort."""
+    accepted()
+    plan = _rows(admin_user, query)[:50].explain()
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan
+    assert index in plan
+
+
+@pytest.mark.parametrize(
+    ("status", "index"), [("queued", "queued"), ("sending", "leases"), ("unknown", "unknown")]
+)
+@pytest.mark.usefixtures("only_indexes")
+def test_the_plan_of_what_is_unfinished(admin_user: Any, status: str, index: str) -> None:
+    """Read in the order of its own small index; only the same moment is put in order."""
+    plan = _rows(admin_user, f"status={status}")[:50].explain()
+    assert f"notification_{index}" in plan
+    assert "Seq Scan" not in plan
+
+
+@pytest.mark.usefixtures("only_indexes")
+def test_the_plan_of_a_beginning(accepted: Accept) -> None:
+    """A range of the index on recipients, and only so much of it."""
+    plan = beginning(Notification.objects.order_by("-pk"), "you").explain()
+    assert "notification_recipients" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_a_beginning(accepted: Accept) -> None:
+    """The same on both databases: by the bytes, whatever stands in it."""
+    ann, other = accepted(recipient="ann@example.com"), accepted(recipient="aNn@example.com")
+    rows = Notification.objects.all()
+    assert list(beginning(rows, "ann")) == [ann]
+    assert list(beginning(rows, "aNn")) == [other]
+    assert list(beginning(rows, "a%")) == []
+
+
+def test_a_rare_channel_is_looked_for_among_the_newest(
+    accepted: Accept, admin_client: Client, monkeypatch: Any
+) -> None:
+    """It has no index, which a POST would pay for."""
+    monkeypatch.setattr(listing, "NEWEST", 2)
+    old = accepted(channel="log")
+    new = [accepted() for _ in range(2)]
+    page = admin_client.get(reverse(LIST), {"channel": "recording"}).content.decode()
+    assert all(str(row.pk) in page for row in new)
+    assert str(old.pk) not in admin_client.get(reverse(LIST), {"channel": "log"}).content.decode()
+
+
+def test_nothing_is_counted_without_end(accepted: Accept, admin_client: Client, monkeypatch: Any) -> None:
+    """The list says that there are more, and has pages for what it counted."""
+    monkeypatch.setattr(listing, "BOUND", 2)
+    monkeypatch.setattr("notifications.figures.BOUND", 2)
+    for _ in range(4):
+        accepted()
+    page = admin_client.get(reverse(LIST)).content.decode()
+    assert "2+ notifications" in page
+
+
+def test_what_a_page_costs(accepted: Accept, admin_client: Client, django_assert_num_queries: Any) -> None:
+    """Session, user, count, rows: no more with more rows, whatever order is asked for."""
+    for _ in range(5):
+        accepted()
+    with django_assert_num_queries(4):
+        admin_client.get(reverse(LIST), {"o": "2"})
+
+
+def _rows(user: Any, query: str) -> Any:
+    from django.contrib import admin
+
+    request = RequestFactory().get(f"/?{query}")
+    request.user = user
+    return admin.site.get_model_admin(Notification).get_changelist_instance(request).queryset
+
+
+def test_the_order_of_what_waits(accepted: Accept, admin_user: Any) -> None:
+    """The longest waiting first; everything else the newest first."""
+    first, second = accepted(), accepted()
+    Notification.objects.filter(pk=first.pk).update(next_attempt_at=Now() - timedelta(seconds=1))
+    assert [row.pk for row in _rows(admin_user, f"status={Status.QUEUED}")] == [first.pk, second.pk]
+    assert [row.pk for row in _rows(admin_user, "")] == [second.pk, first.pk]

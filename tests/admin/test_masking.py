@@ -1,0 +1,106 @@
+"""Recipients: who sees them, who may ask for one, and what is written down."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from notifications import tasks
+from notifications.admin.masking import masked, without_addresses
+from notifications.exceptions import DeliveryError
+from notifications.models import Notification
+from tests import recording_channel
+
+pytestmark = pytest.mark.django_db
+Accept = Callable[..., Notification]
+LoggedIn = Callable[[str], Client]
+LIST = "admin:notifications_notification_changelist"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "shown"),
+    [
+        ("you@example.com", "y…@e…le.com"),
+        ("a@b.de", "a…@b….de"),
+        ("you@mail.example.co.uk", "y…@m…co.uk"),
+        ("root@localhost", "r…@l…st"),
+        ("https://example.com/hook", "h…ok"),
+        ("+4912345", "+…45"),
+        ("", "…"),
+    ],
+)
+def test_a_masked_recipient(recipient: str, shown: str) -> None:
+    """Enough to recognise one's own."""
+    assert masked(recipient) == shown
+
+
+def test_an_address_in_a_text() -> None:
+    """Whatever stands around it."""
+    assert without_addresses('550 <you@example.com>: "you@example.com", no') == (
+        '550 <y…@e…le.com>: "y…@e…le.com", no'
+    )
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_nowhere_in_the_admin(logged_in: LoggedIn, accepted: Accept, role: str) -> None:
+    """List, page, title, message, errors, overview, questions: no address for who may not see it."""
+
+    def fail(message: recording_channel.Message) -> None:
+        raise DeliveryError(f"no box {message.recipient}", permanent=True, response="ann@example.com is gone")
+
+    recording_channel.behaviours["ann@example.com"] = fail
+    row = accepted(recipient="ann@example.com", message="Dear ann@example.com", subject="ann@example.com")
+    tasks.deliver.call([str(row.pk)])
+    client = logged_in(role)
+    pages = [
+        client.get(reverse(LIST)),
+        client.get(reverse(LIST), {"q": "ann@example.com"}),
+        client.get(reverse("admin:notifications_notification_change", args=[row.pk])),
+        client.get(reverse("admin:notifications_notification_history", args=[row.pk])),
+        client.get(reverse("admin:notifications_overview_changelist")),
+    ]
+    assert all(page.status_code == 200 for page in pages)
+    assert "a…@e…le.com" in pages[0].content.decode()
+    for page in pages:
+        text = page.content.decode().replace('value="ann@example.com"', "")  # what was typed into the search
+        assert "ann@" not in text
+        assert "ann%40" not in text.replace("q=ann%40example.com", "")
+
+
+def test_a_beginning_is_not_searched_for_by_who_may_not_see(logged_in: LoggedIn, accepted: Accept) -> None:
+    """Letter by letter it would tell the recipient; a whole one may be asked for."""
+    row = accepted(recipient="ann@example.com")
+    client = logged_in("operator")
+    assert str(row.pk) not in client.get(reverse(LIST), {"q": "ann"}).content.decode()
+    assert str(row.pk) in client.get(reverse(LIST), {"q": "ann@example.com"}).content.decode()
+
+
+def test_reveal(logged_in: LoggedIn, accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:
+    """By a POST of who may; it is in Django's log of the admin and in ours, without the address."""
+    row = accepted(recipient="ann@example.com")
+    url = reverse("admin:notifications_notification_reveal", args=[row.pk])
+    viewer, operator = logged_in("viewer"), logged_in("operator")
+    assert viewer.post(url).status_code == 403
+    assert operator.get(url).status_code == 403
+    assert LogEntry.objects.count() == 0
+    with caplog.at_level(logging.INFO, "notifications.admin"):
+        page = operator.post(url)
+    assert "ann@example.com" in page.content.decode()
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.user.get_username()) == (str(row.pk), "operator")
+    assert "ann@" not in f"{entry.object_repr} {entry.change_message}"
+    assert f"notification={row.pk} event=revealed" in caplog.text
+    assert "ann@" not in caplog.text
+
+
+def test_who_may_see_sees(admin_client: Client, accepted: Accept) -> None:
+    """An administrator, and whoever has the permission, needs no button."""
+    row = accepted(recipient="ann@example.com")
+    page = admin_client.get(
+        reverse("admin:notifications_notification_change", args=[row.pk])
+    ).content.decode()
+    assert "ann@example.com" in page
+    assert "Reveal" not in page
