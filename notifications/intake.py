@@ -23,6 +23,7 @@ from .request_id import request_id
 from .signals import accepted
 
 ENTRY = 100  # notifications of a batch that share an entry of the queue
+MAX_RECIPIENT = 2048  # bytes: what an entry of PostgreSQL's index can hold, with room to spare
 HTML = 10  # times as long as the text may be its HTML
 CATEGORY = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")
 
@@ -230,6 +231,10 @@ def _clean(**fields: Any) -> dict[str, Any]:
             fields["recipient"] = channels[fields["channel"]].clean_recipient(fields["recipient"])
         except ValidationError as error:
             errors["recipient"] = error
+    if len(fields["recipient"].encode(errors="surrogatepass")) > MAX_RECIPIENT:
+        errors["recipient"] = ValidationError(
+            f"A recipient has at most {MAX_RECIPIENT} bytes.", code="max_length"
+        )
     if errors:
         raise ValidationError(errors)
     return fields

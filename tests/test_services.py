@@ -129,3 +129,13 @@ def test_a_backend_across_the_network_is_told_after_the_commit(accepted: Accept,
         row = accepted(via="elsewhere")
         assert recording_channel.sent() == []
     assert [message.id for message in recording_channel.sent()] == [str(row.pk)]
+
+
+def test_a_recipient_fits_into_the_index(settings: Any) -> None:
+    """Longer than an entry of PostgreSQL's index can be: an error by field, not the database's."""
+    settings.CHANNELS = {"other": {"BACKEND": "notifications.channels.BaseChannel"}}
+    fits = "".join(chr(0x4E00 + number) for number in range(682))  # nothing that could be compressed
+    assert services.accept(recipient=fits, message="text", channel="other").recipient == fits
+    with pytest.raises(ValidationError) as caught:
+        services.accept(recipient=fits + "長", message="text", channel="other")
+    assert "recipient" in caught.value.message_dict
