@@ -28,6 +28,7 @@ class NotificationSettings:
     bulk_max_items: int  # in one request
     bulk_max_bytes: int
     max_wait: timedelta  # how long `Prefer: wait` may hold a request
+    base_url: str  # of this service, for links in e-mails
     keep_days: Mapping[str, int]  # by status: what is older is deleted
     rates: Mapping[str, str]  # "caller", "address": requests, as "100/minute"
     redirect_to: str  # the one address that gets all that is written to addresses; none: everybody their own
@@ -48,6 +49,7 @@ def notification_settings() -> NotificationSettings:
         bulk_max_items=getattr(settings, "NOTIFICATIONS_BULK_MAX_ITEMS", 10_000),
         bulk_max_bytes=getattr(settings, "NOTIFICATIONS_BULK_MAX_BYTES", 10 * 1024 * 1024),
         max_wait=getattr(settings, "NOTIFICATIONS_MAX_WAIT", timedelta(seconds=10)),
+        base_url=getattr(settings, "NOTIFICATIONS_BASE_URL", ""),
         keep_days=getattr(settings, "NOTIFICATIONS_KEEP_DAYS", {}),
         rates=getattr(settings, "NOTIFICATIONS_RATES", {}),
         redirect_to=getattr(settings, "NOTIFICATIONS_REDIRECT_TO", ""),

@@ -6,6 +6,7 @@ django-q2 brings the views of the queue itself (queued, successful, failed and s
 from .bulk import BulkActionAdmin
 from .notifications import NotificationAdmin
 from .overview import OverviewAdmin
+from .suppressions import SuppressionAdmin
 from .tokens import TokenAdmin
 
-__all__ = ["BulkActionAdmin", "NotificationAdmin", "OverviewAdmin", "TokenAdmin"]
+__all__ = ["BulkActionAdmin", "NotificationAdmin", "OverviewAdmin", "SuppressionAdmin", "TokenAdmin"]

@@ -15,10 +15,14 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import EmailMultiAlternatives, mailers
 from django.core.mail.backends.smtp import EmailBackend
 
+from .. import unsubscribe
 from ..exceptions import DeliveryError
 from .address import clean_address
 from .base import SENT, BaseChannel, Message, SendResult
 from .smtp import Broken, Session
+
+# RFC 5322 allows lines of 998 characters. Folded at 78, a long link would become an encoded word, and no link.
+POLICY = SMTP.clone(max_line_length=998)
 
 BUDGET = 120  # seconds: what of a batch has not begun by then is tried later, on its own
 
@@ -105,6 +109,8 @@ class EmailChannel(BaseChannel):
         }
         if message.meant_for:
             headers["X-Meant-For"] = message.meant_for
+        recipient = message.meant_for or message.recipient
+        headers |= unsubscribe.headers(unsubscribe.Scope(recipient, message.category, message.id))
         try:
             mail = EmailMultiAlternatives(
                 subject=message.subject or options.subject,
@@ -115,7 +121,7 @@ class EmailChannel(BaseChannel):
             )
             if message.html:
                 mail.attach_alternative(message.html, "text/html")
-            mail.message(policy=SMTP).as_bytes()
+            mail.message(policy=POLICY).as_bytes()
         except (ValidationError, ValueError, LookupError, MessageError) as error:
             reason = error.messages[0] if isinstance(error, ValidationError) else str(error)
             return SendResult(
@@ -175,7 +181,7 @@ class Desk:
 
     def _over(self, mail: EmailMultiAlternatives) -> SendResult:
         if isinstance(self.current, Session):
-            content = mail.message(policy=SMTP).as_bytes()
+            content = mail.message(policy=POLICY).as_bytes()
             return self.current.send(self.options.sender, mail.to[0], content)
         try:
             count = self.current.send_messages([mail])
