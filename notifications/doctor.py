@@ -1,0 +1,159 @@
+"""What is wrong with this installation, and how to mend it: one finding for each thing that can be looked at.
+
+Each look is by itself: one that fails is a finding, and the next one is made all the same.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.tasks import default_task_backend
+from django.utils import timezone
+
+from . import health
+from .models import database
+
+OK, WARNING, ERROR = "ok", "warning", "error"
+
+WAITS_LONG, WAITS_TOO_LONG = timedelta(seconds=120), timedelta(seconds=300)
+SKEW = timedelta(seconds=2)
+LOW, FULL = 1024**3, 100 * 1024**2  # bytes that are free
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`what` was looked at, `level` is ok, warning or error, `text` what was seen, `hint` the way out."""
+
+    what: str
+    level: str
+    text: str
+    hint: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """All findings, in the order in which they should be mended. Never raises for a database that is away."""
+    yield from _settings()
+    for what, look in DATABASE_LOOKS.items():
+        try:
+            yield from look()
+        except DatabaseError as error:
+            yield Finding(
+                what, ERROR, f"{type(error).__name__}: {str(error).strip()}", "Is DATABASE_URL right?"
+            )
+            if what == "database":
+                break
+    yield from _disk()
+
+
+def _settings() -> Iterator[Finding]:
+    found = checks.run_checks(include_deployment_checks=not settings.DEBUG)
+    for message in found:
+        level = ERROR if message.level >= checks.ERROR else WARNING
+        yield Finding("settings", level, f"{message.id}: {message.msg}", message.hint or "")
+    if not found:
+        yield Finding("settings", OK, "No check complains.")
+    if settings.DEBUG:
+        hint = "Where others can reach it, set DEBUG=false: while it is on, this machine needs no token."
+        yield Finding("settings", OK, "DEBUG is on.", hint)
+
+
+def _database() -> Iterator[Finding]:
+    connection = connections[database()]
+    connection.ensure_connection()
+    version = ".".join(map(str, connection.get_database_version()))
+    yield Finding("database", OK, f"{connection.display_name} {version}")
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
+        if mode not in ("wal", "memory"):
+            hint = "Set OPTIONS['init_command'] to 'PRAGMA journal_mode=WAL': readers then wait for nobody."
+            yield Finding("database", WARNING, f"journal_mode is {mode}.", hint)
+
+
+def _migrations() -> Iterator[Finding]:
+    executor = MigrationExecutor(connections[database()])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in plan[:5])
+        yield Finding("migrations", ERROR, f"{len(plan)} not applied: {names}", "Run: manage.py migrate")
+    else:
+        yield Finding("migrations", OK, "All are applied.")
+
+
+def _workers() -> Iterator[Finding]:
+    beats = health.heartbeats()
+    if beats is None:
+        yield Finding("workers", OK, "The default backend does not tell who works.")
+        return
+    alive = [beat for beat in beats if timezone.now() - beat.seen_at < health.MAX_SILENCE]
+    if alive:
+        yield Finding("workers", OK, f"{len(alive)} heard of in the last {health.MAX_SILENCE.seconds} s.")
+    else:
+        yield Finding("workers", ERROR, "Nobody works.", "Start one: manage.py qcluster (or make worker).")
+    for alias, reason in health.degraded().items():
+        yield Finding(
+            "workers", WARNING, f"{alias}: {reason}", "What is accepted waits until it works again."
+        )
+
+
+def _waiting() -> Iterator[Finding]:
+    since = getattr(default_task_backend, "waiting_since", lambda: None)()
+    age = timezone.now() - since if since else timedelta(0)
+    level = ERROR if age > WAITS_TOO_LONG else WARNING if age > WAITS_LONG else OK
+    hint = (
+        ""
+        if level == OK
+        else "More workers (QCLUSTER_WORKERS), or look in the admin's overview at what fails."
+    )
+    yield Finding("waiting", level, f"The oldest waits {age.total_seconds():.1f} s.", hint)
+
+
+def _clock() -> Iterator[Finding]:
+    connection = connections[database()]
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        skew = abs(cursor.fetchone()[0] - timezone.now())
+    if skew > SKEW:
+        hint = "Leases and times are the database's, so nothing breaks; let NTP set both clocks."
+        yield Finding("clock", WARNING, f"{skew.total_seconds():.1f} s off the database's.", hint)
+    else:
+        yield Finding("clock", OK, f"Within {SKEW.seconds} s of the database's.")
+
+
+def _disk() -> Iterator[Finding]:
+    paths = {Path(options["path"]).parent for options in _options() if "path" in options}
+    connection = connections[database()]
+    if connection.vendor == "sqlite" and not connection.is_in_memory_db():  # type: ignore[attr-defined]
+        paths.add(Path(connection.settings_dict["NAME"]).parent)
+    for path in sorted(paths):
+        try:
+            free = shutil.disk_usage(path).free
+        except OSError as error:
+            yield Finding("disk", ERROR, f"{path}: {error.strerror}", "Make the folder, or name another.")
+            continue
+        level = ERROR if free < FULL else WARNING if free < LOW else OK
+        hint = "" if level == OK else "Make room: manage.py prune, or NOTIFICATIONS_KEEP_DAYS."
+        yield Finding("disk", level, f"{path}: {free / 1024**3:.1f} GiB free.", hint)
+
+
+def _options() -> Iterator[dict[str, Any]]:
+    for params in settings.CHANNELS.values():
+        yield params.get("OPTIONS", {})
+
+
+DATABASE_LOOKS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "workers": _workers,
+    "waiting": _waiting,
+    "clock": _clock,
+}
