@@ -179,7 +179,6 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
         timeout=170,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "No issues found" in done.stdout
     assert "Tested: 9" in done.stdout
 
 
