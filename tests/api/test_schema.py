@@ -19,6 +19,16 @@ from tests.api.conftest import problem
 from tests.processes import ROOT, free_port, manage, private_database, running, wait_until
 
 FUZZING = Path(__file__).parent / "fuzzing"
+# No call of the API leads to this status: it is what a channel says.
+UNKNOWN = """
+from django.contrib.auth import get_user_model
+from notifications import services
+from notifications.models import Notification, Status
+owner = get_user_model().objects.get(username="one")
+for _ in range(64):
+    print(services.accept(recipient="you@example.com", message="text", owner=owner).pk)
+Notification.objects.update(status=Status.UNKNOWN)
+"""
 
 
 def test_valid_and_without_a_warning(tmp_path: Path) -> None:
@@ -91,6 +101,7 @@ class Locked:
     url: str
     schema: Path
     tokens: list[str]
+    unknown: list[str]  # ids of notifications of the first that may have arrived, or not
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +130,13 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
             manage("token", name, "--can", "send,read,cancel,resend", env=env).stdout.strip()
             for name in ("one", "two")
         ]
+        unknown = manage("shell", "--no-imports", "-c", UNKNOWN, env=env).stdout.split()
+        assert len(unknown) == 64
         gunicorn = Path(sys.executable).with_name("gunicorn")
         with running(gunicorn, "project.wsgi", env=env, output=folder / "web.txt"):
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: _answers(url))
-            yield Locked(url, schema, tokens)
+            yield Locked(url, schema, tokens, unknown)
         assert "Traceback" not in (folder / "web.txt").read_text()
 
 
@@ -172,6 +185,7 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": str(ROOT),
             "SCHEMATHESIS_HOOKS": "tests.api.fuzzing.hooks",
+            "FUZZING_UNKNOWN": ",".join(locked.unknown),
         },
         capture_output=True,
         text=True,
@@ -179,6 +193,7 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
         timeout=170,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "No issues found" in done.stdout, done.stdout
     assert "Tested: 9" in done.stdout
 
 
