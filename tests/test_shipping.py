@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.test import Client
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -42,6 +43,16 @@ def test_compose_runs_commands_that_exist(name: str) -> None:
     assert command == "migrate" or (ROOT / f"notifications/management/commands/{command}.py").exists()
 
 
+def test_the_health_check_is_answered_by_compose(client: Client, settings: Any) -> None:
+    """It asks by a name of its own, over HTTP: whatever hosts are allowed, it gets 200 and no redirect to TLS."""
+    asked = re.search(r"urlopen\('http://([^/']+)(/\w+)'", (ROOT / "Dockerfile").read_text())
+    assert asked
+    value = COMPOSE["x-service"]["environment"]["ALLOWED_HOSTS"]
+    settings.ALLOWED_HOSTS = re.sub(r"\$\{.*?\}", "example.com", value).split(",")
+    settings.SECURE_SSL_REDIRECT = True
+    assert client.get(asked[2], headers={"host": asked[1]}).status_code == 200
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_units_let_the_work_finish(unit: Path) -> None:
     """SIGTERM to the main process only, and more time than it gives to its children."""
@@ -55,4 +66,8 @@ def test_units_let_the_work_finish(unit: Path) -> None:
 
 
 def test_there_are_units() -> None:
-    assert [unit.stem for unit in UNITS] == ["notifications-cluster", "notifications-web"]
+    assert [unit.stem for unit in UNITS] == [
+        "notifications-celery",
+        "notifications-cluster",
+        "notifications-web",
+    ]
