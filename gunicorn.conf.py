@@ -20,10 +20,13 @@ graceful_timeout = 30
 logger_class = "project.access.Logger"  # our form of a line, and no address in it
 control_socket_disable = True  # one path a user: two services on a machine would take it from each other
 
-# What the workers count lies in files here, so that each of them can tell of all. Made before the workers are.
-made_here = "PROMETHEUS_MULTIPROC_DIR" not in os.environ
-if made_here:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="notifications-metrics-")
+# What the workers count lies in files here, so that each of them can tell of all. Made before the workers are. The name
+# says which master made it: this file is read again at a reload, and by a next master (USR2), which finds it set.
+NAME = "notifications-metrics-"
+mine = f"{NAME}{os.getpid()}-"
+given = os.path.basename(os.environ.get("PROMETHEUS_MULTIPROC_DIR", NAME))
+if given.startswith(NAME) and not given.startswith(mine):
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=mine)
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -33,5 +36,6 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def on_exit(server: Any) -> None:
-    if made_here:
-        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    folder = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    if os.path.basename(folder).startswith(mine):
+        shutil.rmtree(folder, ignore_errors=True)

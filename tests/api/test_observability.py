@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -202,14 +203,19 @@ def test_metrics_of_several_processes(tmp_path: Path) -> None:
         assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
         gunicorn = Path(sys.executable).with_name("gunicorn")
         url = f"http://127.0.0.1:{port}"
-        with running(gunicorn, "project.wsgi", env=env, output=tmp_path / "web.txt"):
+        output = tmp_path / "web.txt"
+        with running(gunicorn, "project.wsgi", env=env, output=output) as master:
             wait_until(lambda: _answers(url))
             for _ in range(60):  # each on a new connection, so that all processes get some
                 assert httpx.get(f"{url}/livez").status_code == 200
             before = _livez(url)
             assert all(_livez(url) == before for _ in range(20))
             assert before >= 60
-            assert list(tmp_path.glob("notifications-metrics-*"))
+            master.send_signal(signal.SIGHUP)  # a reload: the settings are read again, the counts go on
+            wait_until(lambda: output.read_text().count("Booting worker") >= 6)
+            wait_until(lambda: output.read_text().count("Worker exiting") >= 3)
+            assert _livez(url) >= before
+            assert len(list(tmp_path.glob("notifications-metrics-*"))) == 1
         assert not list(tmp_path.glob("notifications-metrics-*"))
 
 
