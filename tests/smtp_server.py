@@ -19,7 +19,8 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), Conversation)
         self.answers = answers
         self.connections = 0
-        self.messages: list[EmailMessage] = []
+        self.messages: list[EmailMessage] = []  # those it said it took
+        self.seen: list[EmailMessage] = []  # and those it refused, or of which it said nothing
         self.envelopes: list[list[str]] = []
         self.ended = threading.Event()
 
@@ -48,24 +49,28 @@ class Conversation(socketserver.StreamRequestHandler):
                     return
                 lines = iter(self.rfile.readline, b".\r\n")
                 content = b"".join(line.removeprefix(b".") for line in lines)
-                if not self.say("end", envelope[-1], "250 2.0.0 queued as 7"):
+                self.server.seen.append(message_from_bytes(content, policy=policy.default))
+                said = self.say("end", envelope[-1], "250 2.0.0 queued as 7")
+                if not said:
                     return
-                self.server.envelopes.append(envelope)
-                self.server.messages.append(message_from_bytes(content, policy=policy.default))
+                if said.startswith("2"):
+                    self.server.envelopes.append(envelope)
+                    self.server.messages.append(self.server.seen[-1])
                 envelope = []
             else:
                 envelope = [argument] if verb == "MAIL" else [*envelope, argument]
                 if not self.say(verb.lower(), argument, "250 ok"):
                     return
 
-    def say(self, step: str, argument: str, answer: str) -> bool:
+    def say(self, step: str, argument: str, answer: str) -> str:
+        """What it said; nothing, if the conversation is over."""
         answer = self.server.answers(step, argument) or answer
         if answer == HANG:
             self.server.ended.wait(30)
         if answer in (DROP, HANG):
-            return False
+            return ""
         self.wfile.write(f"{answer}\r\n".encode())
-        return not answer.startswith("421")
+        return "" if answer.startswith("421") else answer
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """E-mail, against a server that speaks SMTP: what goes out, and what each way of breaking comes to."""
 
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,37 +9,13 @@ from django.core import mail
 from django.core.checks import run_checks
 
 from notifications import tasks
-from notifications.channels import BaseChannel, Message, SendResult, channels
+from notifications.channels import Message, SendResult
 from notifications.models import Notification, Status
 from notifications.senders import senders
 from tests.processes import free_port, wait_until
 from tests.smtp_server import DROP, HANG, Server, serving
 
-BACKEND = "notifications.channels.email.EmailChannel"
-SMTP = "django.core.mail.backends.smtp.EmailBackend"
-
-
-@pytest.fixture(autouse=True)
-def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name of this machine is nobody's business here."""
-    monkeypatch.setattr(socket, "getfqdn", lambda *args: "tests.example.com")
-
-
-@pytest.fixture
-def email(settings: Any) -> Callable[..., BaseChannel]:
-    """The channel over servers at these ports, in this order."""
-
-    def make(*ports: int, **options: Any) -> BaseChannel:
-        aliases = ["default", "backup"][: len(ports)]
-        settings.MAILERS = {
-            alias: {"BACKEND": SMTP, "OPTIONS": {"host": "127.0.0.1", "port": port}}
-            for alias, port in zip(aliases, ports, strict=True)
-        }
-        options = {"mailers": aliases, "from_email": "Shop <shop@example.org>", "timeout": 20} | options
-        settings.CHANNELS = {**settings.CHANNELS, "email": {"BACKEND": BACKEND, "OPTIONS": options}}
-        return channels["email"]
-
-    return make
+pytestmark = pytest.mark.usefixtures("no_lookup")
 
 
 def message(recipient: str = "ann@example.com", **fields: Any) -> Message:
