@@ -71,7 +71,7 @@ format: $(VENV)/.dev ## format the code and sort the imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix --quiet .
 
-include benchmarks/bench.mk tests/chaos/chaos.mk
+include benchmarks/bench.mk demo/demo.mk tests/chaos/chaos.mk
 
 clean: ## remove what make made (.venv and caches; never the database, .env or log)
-	rm -rf $(VENV) .venv-bench .bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .bench .demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
