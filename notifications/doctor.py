@@ -18,6 +18,7 @@ from django.tasks import default_task_backend
 from django.utils import timezone
 
 from . import health
+from .clock import database_now
 from .models import database
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -92,7 +93,8 @@ def _workers() -> Iterator[Finding]:
     if beats is None:
         yield Finding("workers", OK, "The default backend does not tell who works.")
         return
-    alive = [beat for beat in beats if timezone.now() - beat.seen_at < health.MAX_SILENCE]
+    now = database_now(database())
+    alive = [beat for beat in beats if now - beat.seen_at < health.MAX_SILENCE]
     if alive:
         yield Finding("workers", OK, f"{len(alive)} heard of in the last {health.MAX_SILENCE.seconds} s.")
     else:
@@ -105,7 +107,7 @@ def _workers() -> Iterator[Finding]:
 
 def _waiting() -> Iterator[Finding]:
     since = getattr(default_task_backend, "waiting_since", lambda: None)()
-    age = timezone.now() - since if since else timedelta(0)
+    age = database_now(database()) - since if since else timedelta(0)
     level = ERROR if age > WAITS_TOO_LONG else WARNING if age > WAITS_LONG else OK
     hint = (
         ""
@@ -116,12 +118,9 @@ def _waiting() -> Iterator[Finding]:
 
 
 def _clock() -> Iterator[Finding]:
-    connection = connections[database()]
-    if connection.vendor != "postgresql":
+    if connections[database()].vendor != "postgresql":
         return
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        skew = abs(cursor.fetchone()[0] - timezone.now())
+    skew = abs(database_now(database()) - timezone.now())
     if skew > SKEW:
         hint = "Leases and times are the database's, so nothing breaks; let NTP set both clocks."
         yield Finding("clock", WARNING, f"{skew.total_seconds():.1f} s off the database's.", hint)

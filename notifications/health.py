@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.tasks import default_task_backend, task_backends
-from django.utils import timezone
+
+from .clock import database_now
 
 # A worker that has not been heard of for so long counts as gone.
 MAX_SILENCE = timedelta(seconds=30)
@@ -47,16 +48,15 @@ def degraded() -> dict[str, str]:
 
 def failures() -> dict[str, str]:
     """What is not as it must be, by name, with what to do. Empty: ready."""
-    connection = connections[DEFAULT_DB_ALIAS]
     try:
-        with connection.cursor() as cursor:
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
             cursor.execute("SELECT 1")
         if not _migrated():
             return {"migrations": "Some are not applied: run manage.py migrate."}
-        heard = heartbeats()
+        heard, now = heartbeats(), database_now()
     except DatabaseError as error:
         return {"database": type(error).__name__}
-    if heard is not None and not any(beat.seen_at > timezone.now() - MAX_SILENCE for beat in heard):
+    if heard is not None and not any(now - beat.seen_at < MAX_SILENCE for beat in heard):
         return {"workers": "None has been heard of lately: run manage.py qcluster."}
     return {}
 

@@ -1,21 +1,22 @@
 """The clerk: looks at what is asked for, and writes what was accepted. Called by the front desk, in its transaction."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from itertools import batched
 from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult, task_backends
-from django.utils import timezone
 
 from . import limits, statements, tasks
 from .backends.enqueueing import enqueue_many, enqueue_with_row
 from .channels import channels
+from .clock import database_now
 from .conf import QUEUE, backend_alias, notification_settings, via_choices
 from .exceptions import RecipientLimitReached
 from .models import Notification, database, new_id
@@ -56,8 +57,9 @@ def order(
     due_at: datetime | None = None,
     dedupe_key: str = "",
     owner: Any = None,
+    now: Callable[[], datetime] | None = None,
 ) -> Order:
-    """Raises ValidationError with everything that is wrong, by field."""
+    """Raises ValidationError with everything that is wrong, by field. `now` is how to ask the database for its time."""
     settings = notification_settings()
     fields = _clean(
         recipient=recipient,
@@ -72,7 +74,7 @@ def order(
     fields |= {"owner": owner, "request_id": request_id.get(), "due_at": None}
     task = tasks.lane(fields["channel"])
     alias = backend_alias(fields["via"])
-    if due_at is not None and due_at > timezone.now():
+    if due_at is not None and due_at > (now or _now)():
         task = task.using(run_after=due_at, backend=alias if task_backends[alias].supports_defer else None)
         fields["due_at"] = due_at
     elif fields["via"] != QUEUE:
@@ -82,11 +84,20 @@ def order(
     return Order(task, fields)
 
 
-def order_or_refusal(item: Mapping[str, Any], *, owner: Any) -> Order | Refusal:
-    try:
-        return order(**item, owner=owner)
-    except ValidationError as error:
-        return error
+def orders(items: Iterable[Mapping[str, Any]], *, owner: Any) -> list[Order | Refusal]:
+    """What becomes of each item, in order. They share one look at the clock."""
+    now = cache(_now)
+    found: list[Order | Refusal] = []
+    for item in items:
+        try:
+            found.append(order(**item, owner=owner, now=now))
+        except ValidationError as error:
+            found.append(error)
+    return found
+
+
+def _now() -> datetime:
+    return database_now(database())
 
 
 def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notification:

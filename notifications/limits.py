@@ -6,12 +6,12 @@ The windows are those of the clock (UTC), so around a full hour a recipient may 
 sixty minutes. A count is part of the transaction that accepts: what is rolled back was not counted.
 """
 
-import time
 from datetime import timedelta
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.utils.crypto import salted_hmac
 
+from .clock import database_now
 from .conf import notification_settings
 from .exceptions import RecipientLimitReached
 from .models import RecipientCount
@@ -31,7 +31,7 @@ def count(recipient: str) -> None:
     limits = notification_settings().recipient_limits
     if not limits:
         return
-    now = int(time.time())
+    now = int(database_now().timestamp())  # hosts that count in different hours would reset one another
     hour, day = now // HOUR, now // DAY
     digest = _digest(recipient)
     if _count(digest, hour, day, limits.get("hour", NO_LIMIT), limits.get("day", NO_LIMIT)):
@@ -73,5 +73,5 @@ def _digest(recipient: str) -> str:
 
 def prune() -> int:
     """Delete counts of past days. Returns how many."""
-    deleted, _ = RecipientCount.objects.filter(day__lt=int(time.time()) // DAY).delete()
+    deleted, _ = RecipientCount.objects.filter(day__lt=int(database_now().timestamp()) // DAY).delete()
     return deleted

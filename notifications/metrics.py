@@ -12,7 +12,6 @@ from datetime import timedelta
 from django.db import IntegrityError, router, transaction
 from django.db.models import Count, Max, Min, Q
 from django.db.models.functions import Now
-from django.utils import timezone
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from . import health
 from .background.pool import existing_pool
+from .clock import database_now
 from .models import Attempt, AttemptTotal, Notification, Status
 
 # An attempt is counted when it is that old: by then no transaction is still open that took a lower id.
@@ -73,7 +73,7 @@ class Asked(Collector):
         for status in (Status.SENDING, Status.UNKNOWN):
             depth.add_metric([status.value], Notification.objects.filter(status=status).count())
         yield depth
-        age = (timezone.now() - queued["oldest"]).total_seconds() if queued["oldest"] else 0
+        age = (database_now() - queued["oldest"]).total_seconds() if queued["oldest"] else 0
         yield GaugeMetricFamily(
             "notifications_oldest_due_seconds", "For how long the oldest due one has waited.", max(age, 0)
         )
@@ -90,8 +90,9 @@ class Asked(Collector):
         family = GaugeMetricFamily(
             "notifications_worker_silence_seconds", "Since a worker was last heard of.", labels=["worker"]
         )
+        now = database_now()
         for beat in health.heartbeats() or ():
-            silence = (timezone.now() - beat.seen_at).total_seconds()
+            silence = (now - beat.seen_at).total_seconds()
             family.add_metric([beat.worker], max(silence, 0))
         return family
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db.models import CharField, Count, Exists, F, Max, OuterRef, QuerySet
 from django.db.models.functions import Cast, Now, Substr
-from django.utils import timezone
 
 from . import health
+from .clock import database_now
 from .figures import BOUND, Counted, Late, Minute, Reason, Snapshot, Worker, percentiles
 from .models import Attempt, Notification, Outcome, Status
 
@@ -30,7 +30,7 @@ def snapshot() -> Snapshot:
     queued = Notification.objects.filter(status=Status.QUEUED)
     waiting = queued.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at")
     first = waiting.annotate(now=Now()).values_list("next_attempt_at", "now").first()
-    at = timezone.now()
+    at = database_now(Notification.objects.db)
     newest = Attempt.objects.aggregate(newest=Max("pk"))["newest"] or 0
     minutes, since = _minutes(newest, at)
     reasons, failures = _reasons()

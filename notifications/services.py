@@ -8,9 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.tasks import TaskResult, task_backends
-from django.utils import timezone
 
 from . import heartbeat, intake, limits, recovery, retention, tasks
+from .clock import database_now
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .intake import Order, Refusal
 from .models import IdempotencyKey, Notification, database
@@ -77,7 +77,7 @@ def accept_many(
     INSERTs and one transaction each. With `all_or_nothing` there is one transaction, and the first error of
     any kind stores nothing: raises BatchRefused with all of them.
     """
-    orders = [intake.order_or_refusal(item, owner=owner) for item in items]
+    orders = intake.orders(items, owner=owner)
     if not all_or_nothing:
         return [result for chunk in batched(orders, CHUNK) for result in _accept_chunk(chunk, enqueue)]
     _refuse_batch(orders)
@@ -131,7 +131,7 @@ def send_again(notification: Notification) -> None:
     past the age, it is tried this once. Raises InvalidStatus as `confirm` does.
     """
     with transaction.atomic(using=database()):
-        due = Due(str(notification.pk), notification.channel, timezone.now())
+        due = Due(str(notification.pk), notification.channel, database_now(database()))
         [task_id] = tasks.deliver_later([due])
         notification.queue_again(task_id)
 

@@ -5,9 +5,9 @@ from functools import cache
 from uuid import UUID
 
 from django.urls import get_script_prefix, get_urlconf, reverse
-from django.utils import timezone
 from rest_framework.response import Response
 
+from ..clock import database_now
 from ..models import Notification, Status
 from .serializers import NotificationSerializer
 
@@ -48,5 +48,5 @@ def retry_after(notification: Notification) -> str:
     if notification.status == Status.UNKNOWN:  # somebody has to decide first
         return str(LONGEST_RETRY_AFTER)
     due = notification.next_attempt_at if notification.status == Status.QUEUED else None
-    seconds = (due - timezone.now()).total_seconds() if due else 1
+    seconds = (due - database_now()).total_seconds() if due else 1
     return str(min(max(1, math.ceil(seconds)), LONGEST_RETRY_AFTER))

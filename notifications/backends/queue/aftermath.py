@@ -7,8 +7,7 @@ most MAX_CRASHES times; then they are failed. The count is in the entry, so ever
 import logging
 from datetime import timedelta
 
-from django.utils import timezone
-
+from ...clock import database_now
 from . import package, results, signing
 from .broker import OrmBroker
 from .execution import encode, row
@@ -26,7 +25,7 @@ def settle_crashed(broker: OrmBroker, pks: list[int], reason: str) -> None:
 
     A call over its time that ran alone is failed at once: it had its time.
     """
-    now = timezone.now()
+    now = database_now(broker.table.using)
     for pk, payload, _ in broker.table.read(pks):
         try:
             content = package.unpack(payload)

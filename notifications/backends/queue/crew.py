@@ -7,10 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-
-from django.utils import timezone
 
 from . import package
 from .pace import Pace
@@ -21,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 START_WITHIN = 1.0  # seconds a job may wait in a worker before it goes back
 TAKE_BACK_AFTER = 5.0  # seconds after which the pusher itself takes back what a stuck worker did not begin
-LOOK_AGAIN = timedelta(seconds=10)  # until an entry this version cannot run is looked at again
 
 
 @dataclass(slots=True)
@@ -96,7 +93,8 @@ class Crew:
         if entry.pk not in self.warned:
             self.warned.add(entry.pk)
             logger.warning("entry=%d outcome=kept reason=%r", entry.pk, why)
-        self.put_back.append((entry, not_a_lease(timezone.now() + LOOK_AGAIN)))
+        # It is looked at again when the lease would have ended.
+        self.put_back.append((entry, not_a_lease(entry.lease)))
 
     def hand_out(
         self,

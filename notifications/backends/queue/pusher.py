@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connections
-from django.utils import timezone
 from django_q.conf import Conf
 
+from ...clock import database_now
 from .aftermath import settle_crashed
 from .broker import LEASE, OrmBroker
 from .control import Control
@@ -154,9 +154,11 @@ class Pusher(Crew):
     def idle_for(self) -> float:
         """Seconds until the next entry is due, at most the polling interval."""
         locks = [self.table.next_lock(key) for key in self.table.keys(self.broker.list_key)]
-        now = timezone.now()
-        due = [(lock - now).total_seconds() for lock in locks if lock is not None]
-        return max(0.0, min([*due, float(Conf.POLL)]))
+        next_lock = min((lock for lock in locks if lock is not None), default=None)
+        if next_lock is None:
+            return float(Conf.POLL)
+        due_in = (next_lock - database_now(self.table.using)).total_seconds()
+        return max(0.0, min(due_in, float(Conf.POLL)))
 
     # --- leases --------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from typing import Any
 from django.db import router
 from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
-from django.utils import timezone
 
+from ...clock import database_now
 from . import package
+from .broker import queue_table
 from .package import Package
 
 ID = re.compile(r"(?P<task>[0-9a-f]{32})(?:-(?P<pk>[0-9]{1,18}))?")
@@ -118,4 +119,6 @@ def read_error(text: str) -> TaskError:
 
 
 def _is_lease(lock: datetime, content: Package) -> bool:
-    return lock > timezone.now() and lock.microsecond == 0 and lock != content.get("run_after")
+    if lock.microsecond or lock == content.get("run_after"):
+        return False
+    return lock > database_now(queue_table().using)
