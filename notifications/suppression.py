@@ -22,7 +22,7 @@ from .statements import Claim
 
 def stored(address: str) -> str:
     """The address in the form in which it is on the list. Raises ValidationError, which never repeats it."""
-    return _folded(clean_address(address))
+    return folded(clean_address(address))
 
 
 def claim(ids: Sequence[str], lease: timedelta, using: str) -> list[Claim]:
@@ -66,7 +66,7 @@ def add_bounced(ids: Sequence[str], using: str) -> None:
     # In one order: two workers that meet the same addresses then wait for each other, and never in a circle.
     entries = {
         address: Suppression(address=address, reason=SuppressionReason.BOUNCE, notification=pk)
-        for address, pk in sorted((_folded(recipient), pk) for pk, recipient in rows)
+        for address, pk in sorted((folded(recipient), pk) for pk, recipient in rows)
     }
     Suppression.objects.using(using).bulk_create(entries.values(), ignore_conflicts=True)
     listed.send(
@@ -81,5 +81,6 @@ def remove(entries: Iterable[Suppression]) -> None:
     lifted.send(sender=Suppression, ids=ids)
 
 
-def _folded(address: str) -> str:
+def folded(address: str) -> str:
+    """As addresses are compared; of what may be none."""
     return address.encode().lower().decode()  # bytes: ASCII and nothing else

@@ -256,7 +256,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
-    "ENUM_NAME_OVERRIDES": {"Status": "notifications.models.Status"},
+    "ENUM_NAME_OVERRIDES": {
+        "Status": "notifications.models.Status",
+        "SuppressionReason": "notifications.models.SuppressionReason",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "notifications.api.openapi.as_it_is",

@@ -7,23 +7,21 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Q, Subquery
+from django.db.models import Model, Q, QuerySet, Subquery
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
-
-from ..models import Notification, NotificationQuerySet
 
 PAGE_SIZE, MAX_PAGE_SIZE = 20, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    rows: list[Notification]
+class Page[Row: Model]:
+    rows: list[Row]
     next: str | None  # the URL of the next page
 
 
-def page(rows: NotificationQuerySet, request: Request, query: dict[str, Any]) -> Page:
-    """The page that `query` (`cursor`, `page_size`) asks for, newest first.
+def page[Row: Model](rows: QuerySet[Row], request: Request, query: dict[str, Any]) -> Page[Row]:
+    """Of rows with `created_at`: the page that `query` (`cursor`, `page_size`) asks for, newest first.
 
     Raises ValidationError for a cursor that is not ours, NotFound where its row is gone.
     """

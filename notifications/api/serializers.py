@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.validators import RegexValidator
 from rest_framework import serializers
 from rest_framework.settings import api_settings
 
 from ..conf import notification_settings
-from ..models import Attempt, Notification, Status
+from ..models import Attempt, Notification, Status, Suppression, SuppressionReason
 from .pagination import MAX_PAGE_SIZE, PAGE_SIZE
 
 NON_FIELD = api_settings.NON_FIELD_ERRORS_KEY
 DEFAULT_MESSAGE = "some notification"
+CATEGORY = r"^[a-z0-9][a-z0-9._-]{0,49}$"
 
 
 class ViaField(serializers.CharField):
@@ -28,6 +30,15 @@ class CursorField(serializers.CharField):
 
 class RecipientField(serializers.CharField):
     """The channel says what one is."""
+
+
+class TextField(serializers.CharField):
+    """A string. REST framework takes a number for one, which the schema would forbid."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class SendSerializer(serializers.Serializer):
@@ -67,7 +78,7 @@ class NewNotificationSerializer(StrictSerializer):
         help_text="The message as HTML, for channels that can show it.",
     )
     category = serializers.RegexField(
-        r"^[a-z0-9][a-z0-9._-]{0,49}$",
+        CATEGORY,
         required=False,
         help_text="What the recipient can unsubscribe from. Without it, there is no way to.",
     )
@@ -155,8 +166,15 @@ class NotificationSerializer(NotificationSummarySerializer):
         read_only_fields = fields
 
 
-class ListQuerySerializer(StrictSerializer):
-    """The query of the list."""
+class PageQuerySerializer(StrictSerializer):
+    """The query of any list."""
+
+    cursor = CursorField(required=False, help_text="From `next` of the page before.")
+    page_size = serializers.IntegerField(min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE)
+
+
+class ListQuerySerializer(PageQuerySerializer):
+    """The query of the list of notifications."""
 
     status = serializers.MultipleChoiceField(
         choices=Status.choices, required=False, help_text="May be given again."
@@ -166,9 +184,38 @@ class ListQuerySerializer(StrictSerializer):
     recipient = serializers.CharField(required=False, help_text="As it is stored: the whole address.")
     created_after = serializers.DateTimeField(required=False)
     created_before = serializers.DateTimeField(required=False)
-    cursor = CursorField(required=False, help_text="From `next` of the page before.")
-    page_size = serializers.IntegerField(min_value=1, max_value=MAX_PAGE_SIZE, default=PAGE_SIZE)
 
 
 class BulkQuerySerializer(StrictSerializer):
     atomic = serializers.BooleanField(default=False, help_text="All or nothing.")
+
+
+class NewSuppressionSerializer(StrictSerializer):
+    """What `suppression.add` is told."""
+
+    address = RecipientField(max_length=254, help_text="One e-mail address. Its case makes no difference.")
+    category = TextField(
+        validators=[RegexValidator(CATEGORY)],
+        required=False,
+        help_text="What is stopped. Without it, everything is, also what must arrive.",
+    )
+    note = TextField(max_length=255, required=False, allow_blank=True)
+
+
+class SuppressionSerializer(serializers.ModelSerializer):
+    """An entry of the suppression list."""
+
+    class Meta:
+        model = Suppression
+        fields = ["id", "address", "category", "reason", "note", "notification", "created_at"]
+        read_only_fields = fields
+
+
+class SuppressionQuerySerializer(PageQuerySerializer):
+    """The query of the list of suppressions."""
+
+    address = serializers.CharField(required=False, help_text="The whole address, in any case.")
+    category = serializers.CharField(
+        required=False, allow_blank=True, help_text="Empty for what stops everything."
+    )
+    reason = serializers.ChoiceField(choices=SuppressionReason.choices, required=False)

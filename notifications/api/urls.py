@@ -9,6 +9,7 @@ from .actions import CancelNotification, ConfirmNotification, ResendNotification
 from .bulk import NotificationsInBulk
 from .openapi import Documentation, Schema
 from .probes import Metrics, livez, readyz
+from .suppressions import SuppressionDetail, Suppressions
 from .views import NotificationDetail, Notifications, SendNotification
 
 # Swagger UI sets styles from its script; everything else stays as strict as elsewhere.
@@ -33,6 +34,8 @@ urlpatterns = [
         SendNotificationAgain.as_view(),
         name="notification-send-again",
     ),
+    path("api/v1/suppressions", Suppressions.as_view(), name="suppressions"),
+    path("api/v1/suppressions/<uuid:pk>", SuppressionDetail.as_view(), name="suppression"),
     path("api/v1/schema", Schema.as_view(), name="schema"),
     path("api/v1/docs", with_styles(Documentation.as_view()), name="docs"),
     path("livez", livez, name="livez"),

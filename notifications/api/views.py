@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from .. import services
 from ..background import BackgroundTasks, pool
 from ..models import Notification, NotificationQuerySet
-from . import openapi
+from . import operations
 from .answers import accepted, address, document, etag_of, retry_after
 from .door import Door
 from .idempotency import answered_once, raw
@@ -38,7 +38,7 @@ class SendNotification(Door):
     rights = {"POST": "add_notification"}
     query_parameters = ["message", "via"]
 
-    @openapi.send
+    @operations.send
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
         data = request.query_params.dict() | _fields(request.data)
@@ -69,7 +69,7 @@ class Notifications(Door):
     def query_parameters(self) -> list[str]:  # type: ignore[override]
         return list(ListQuerySerializer().fields) if self.request.method == "GET" else []
 
-    @openapi.list_notifications
+    @operations.list_notifications
     def get(self, request: Request) -> Response:
         # Not the QueryDict itself: REST framework takes an empty value in one for none at all.
         values = dict(request.query_params.lists())
@@ -82,7 +82,7 @@ class Notifications(Door):
             {"next": found.next, "results": NotificationSummarySerializer(found.rows, many=True).data}
         )
 
-    @openapi.create
+    @operations.create
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
         serializer = NewNotificationSerializer(data=request.data)
@@ -115,7 +115,7 @@ class NotificationDetail(Door):
 
     rights = {"GET": "view_notification"}
 
-    @openapi.detail
+    @operations.detail
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         notification = get_object_or_404(visible(request), pk=pk)
         seconds = preferred_wait(request)

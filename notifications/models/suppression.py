@@ -54,6 +54,9 @@ class Suppression(models.Model):
             # The index of the claim, too: it looks for an address, and for "" or a category.
             models.UniqueConstraint(fields=["address", "category"], name="suppression_is_unique"),
         ]
+        permissions = [
+            ("manage_suppressions", "Can manage suppressions by the API, which shows the addresses")
+        ]
 
     def __str__(self) -> str:
         return f"{self.reason} suppression {self.pk}"

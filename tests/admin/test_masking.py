@@ -8,11 +8,12 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
-from notifications import tasks
+from notifications import suppression, tasks
 from notifications.admin.masking import masked, without_addresses
 from notifications.exceptions import DeliveryError
 from notifications.models import Notification
 from tests import recording_channel
+from tests.api.conftest import problem
 
 pytestmark = pytest.mark.django_db
 Accept = Callable[..., Notification]
@@ -104,3 +105,16 @@ def test_who_may_see_sees(admin_client: Client, accepted: Accept) -> None:
     ).content.decode()
     assert "ann@example.com" in page
     assert "Reveal" not in page
+
+
+@pytest.mark.parametrize(("role", "may_add"), [("viewer", False), ("operator", True)])
+def test_the_suppression_list(logged_in: LoggedIn, role: str, may_add: bool) -> None:
+    """Seen masked, here; the API, which shows the addresses, is closed to the same session."""
+    entry, _ = suppression.add("ann@example.com")
+    client = logged_in(role)
+    page = client.get(reverse("admin:notifications_suppression_changelist")).content.decode()
+    assert "a…@e…le.com" in page
+    assert "ann@example.com" not in page
+    assert (client.get(reverse("admin:notifications_suppression_add")).status_code == 200) == may_add
+    for call in (client.get(reverse("suppressions")), client.delete(reverse("suppression", args=[entry.pk]))):
+        problem(call, 403)

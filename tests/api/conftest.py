@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from notifications.models import Token
 
 ALL = ["add", "view", "cancel", "resend"]
+OTHER = {"view_all": "view_all_notifications", "suppress": "manage_suppressions"}
 
 
 @pytest.fixture
@@ -19,8 +20,7 @@ def caller(django_user_model: Any) -> Callable[..., APIClient]:
 
     def make(name: str = "ann", *rights: str) -> APIClient:
         user = django_user_model.objects.create_user(name)
-        codenames = [f"{right}_notification" for right in rights or ALL if right != "view_all"]
-        codenames += ["view_all_notifications"] * ("view_all" in rights)
+        codenames = [OTHER.get(right, f"{right}_notification") for right in rights or ALL]
         user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
         _, secret = Token.objects.issue(user)
         client = APIClient()

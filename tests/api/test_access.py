@@ -20,6 +20,7 @@ from tests.api.conftest import problem
 pytestmark = pytest.mark.django_db
 
 LIST = "/api/v1/notifications"
+SUPPRESSIONS = "/api/v1/suppressions"
 SEND = "/send-notification/you@example.com"
 NEW = {"recipient": "you@example.com", "message": "hello"}
 Caller = Callable[..., APIClient]
@@ -77,6 +78,12 @@ CALLS = {
     "view": [("get", LIST), ("get", f"{LIST}/{uuid4()}")],
     "cancel": [("post", f"{LIST}/{uuid4()}/cancel")],
     "resend": [("post", f"{LIST}/{uuid4()}/resend")],
+    "suppress": [
+        ("get", SUPPRESSIONS),
+        ("post", SUPPRESSIONS),
+        ("get", f"{SUPPRESSIONS}/{uuid4()}"),
+        ("delete", f"{SUPPRESSIONS}/{uuid4()}"),
+    ],
 }
 
 

@@ -52,9 +52,11 @@ def test_every_address_is_in_it(api: APIClient) -> None:
         "notification-resend",
         "notification-confirm",
         "notification-send-again",
+        "suppressions",
+        "suppression",
     }
     operations = [op for path in schema["paths"].values() for op in path.values()]
-    assert len(operations) == 9
+    assert len(operations) == 13
     for operation in operations:
         for code in ("401", "403", "429"):
             assert list(operation["responses"][code]["content"]) == ["application/problem+json"]
@@ -127,7 +129,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         schema = folder / "schema.yaml"
         manage("spectacular", "--file", str(schema), env=env)
         tokens = [
-            manage("token", name, "--can", "send,read,cancel,resend", env=env).stdout.strip()
+            manage("token", name, "--can", "send,read,cancel,resend,suppress", env=env).stdout.strip()
             for name in ("one", "two")
         ]
         unknown = manage("shell", "--no-imports", "-c", UNKNOWN, env=env).stdout.split()
@@ -194,7 +196,7 @@ def test_the_service_keeps_its_word(locked: Locked, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No issues found" in done.stdout, done.stdout
-    assert "Tested: 9" in done.stdout
+    assert "Tested: 13" in done.stdout
 
 
 @pytest.mark.process
@@ -223,7 +225,8 @@ def test_a_client_made_from_it(locked: Locked, tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(tmp_path)
     from notifications_client import AuthenticatedClient
     from notifications_client.api.notifications import cancel, create, list_, resend, retrieve
-    from notifications_client.models import NewNotificationRequest, Problem, Status
+    from notifications_client.api.suppressions import lift_suppression, suppress
+    from notifications_client.models import NewNotificationRequest, NewSuppressionRequest, Problem, Status
 
     with AuthenticatedClient(locked.url, token=locked.tokens[0]) as client:
         order = NewNotificationRequest(recipient="you@example.com", message="hello", subject="Hi")
@@ -238,3 +241,5 @@ def test_a_client_made_from_it(locked: Locked, tmp_path: Path, monkeypatch: pyte
         assert made_one.id in {notification.id for notification in page.results}
         wrong = create.sync(client=client, body=NewNotificationRequest(recipient="nobody", message="hello"))
         assert [error.pointer for error in wrong.errors] == ["/recipient"]
+        entry = suppress.sync(client=client, body=NewSuppressionRequest(address="gone@example.com"))
+        assert lift_suppression.sync_detailed(entry.id, client=client).status_code == 204

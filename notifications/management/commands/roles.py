@@ -5,10 +5,17 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.core.management.base import BaseCommand, CommandError
 
-VIEWER = ("view_notification", "view_all_notifications")
+VIEWER = ("view_notification", "view_all_notifications", "view_suppression")
 ROLES = {
     "viewer": VIEWER,
-    "operator": (*VIEWER, "cancel_notification", "resend_notification", "reveal_recipient"),
+    "operator": (
+        *VIEWER,
+        "cancel_notification",
+        "resend_notification",
+        "reveal_recipient",
+        "add_suppression",
+        "delete_suppression",
+    ),
 }
 
 

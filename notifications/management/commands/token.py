@@ -16,6 +16,7 @@ RIGHTS = {
     "read": ["view_notification"],
     "cancel": ["cancel_notification"],
     "resend": ["resend_notification"],
+    "suppress": ["manage_suppressions"],
     "read-all": ["view_notification", "view_all_notifications"],
 }
 
