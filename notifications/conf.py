@@ -68,6 +68,11 @@ def backend_alias(via: str) -> str:
     return DEFAULT_TASK_BACKEND_ALIAS if via == QUEUE else via
 
 
+def via_of(alias: str) -> str:
+    """The other way round."""
+    return QUEUE if alias == DEFAULT_TASK_BACKEND_ALIAS else alias
+
+
 def via_choices() -> list[str]:
     """What `via` may be: the aliases of TASKS, with `default` shown as `queue`."""
-    return [QUEUE if alias == DEFAULT_TASK_BACKEND_ALIAS else alias for alias in settings.TASKS]
+    return [via_of(alias) for alias in settings.TASKS]

@@ -34,6 +34,11 @@ def heartbeats() -> list[Heartbeat] | None:
     return [Heartbeat(worker, seen_at) for worker, seen_at in pairs]
 
 
+def is_heard(beats: Iterable[datetime], now: datetime) -> bool:
+    """Whether any of these moments of the database's clock is so near that its worker counts as alive."""
+    return any(now - seen_at < MAX_SILENCE for seen_at in beats)
+
+
 def degraded() -> dict[str, str]:
     """What does not work, by alias of TASKS, while everything is accepted all the same. Empty: nothing.
 
@@ -56,7 +61,7 @@ def failures() -> dict[str, str]:
         heard, now = heartbeats(), database_now()
     except DatabaseError as error:
         return {"database": type(error).__name__}
-    if heard is not None and not any(now - beat.seen_at < MAX_SILENCE for beat in heard):
+    if heard is not None and not is_heard((beat.seen_at for beat in heard), now):
         return {"workers": "None has been heard of lately: run manage.py qcluster."}
     return {}
 

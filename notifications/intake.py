@@ -15,9 +15,10 @@ from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult, task_back
 
 from . import limits, statements, tasks
 from .backends.enqueueing import enqueue_many, enqueue_with_row
+from .backends.fallback import taker_of
 from .channels import channels
 from .clock import database_now
-from .conf import QUEUE, backend_alias, notification_settings, via_choices
+from .conf import QUEUE, backend_alias, notification_settings, via_choices, via_of
 from .exceptions import RecipientLimitReached
 from .models import Notification, database, new_id
 from .request_id import request_id
@@ -37,12 +38,18 @@ class Order:
 
     task: Task
     fields: dict[str, Any]
+    requested_via: str = ""  # where another one takes it
     id: UUID = field(default_factory=new_id)
 
     @property
     def dedupe_key(self) -> str:
         key: str = self.fields["dedupe_key"]
         return key
+
+    def row(self, task_id: str) -> Notification:
+        row = Notification(id=self.id, task_id=task_id, **self.fields)
+        row.requested_via = self.requested_via
+        return row
 
 
 def order(
@@ -73,15 +80,18 @@ def order(
     )
     fields |= {"owner": owner, "request_id": request_id.get(), "due_at": None}
     task = tasks.lane(fields["channel"])
-    alias = backend_alias(fields["via"])
+    alias = backend_alias(requested := fields["via"])
     if due_at is not None and due_at > (now or _now)():
         task = task.using(run_after=due_at, backend=alias if task_backends[alias].supports_defer else None)
         fields["due_at"] = due_at
-    elif fields["via"] != QUEUE:
+        return Order(task, fields)
+    alias = taker_of(alias)
+    fields["via"] = via_of(alias)
+    if fields["via"] != QUEUE:
         task = task.using(
             backend=alias, priority=task.priority if task_backends[alias].supports_priority else 0
         )
-    return Order(task, fields)
+    return Order(task, fields, "" if fields["via"] == requested else requested)
 
 
 def orders(items: Iterable[Mapping[str, Any]], *, owner: Any) -> list[Order | Refusal]:
@@ -106,7 +116,7 @@ def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notificati
         return _duplicate(there[order.dedupe_key])
     limits.count(order.fields["recipient"])
     task_id = enqueue_with_row(order.task, [str(order.id)], enqueue=enqueue)
-    notification = Notification(id=order.id, task_id=task_id, **order.fields)
+    notification = order.row(task_id)
     _store([notification])
     _announce(notification)
     return notification
@@ -168,7 +178,7 @@ def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) 
         else:  # not one task each: such a backend may run them on threads of this process
             for task, group in groups.items():
                 enqueue_with_row(task, [str(order.id) for order in group], enqueue=enqueue)
-    rows = [Notification(id=order.id, task_id=task_ids.get(order.id, ""), **order.fields) for order in orders]
+    rows = [order.row(task_ids.get(order.id, "")) for order in orders]
     if rows:
         _store(rows)
     for row in rows:
@@ -190,6 +200,7 @@ def _announce(notification: Notification) -> None:
         sender=Notification,
         notification_id=notification.pk,
         via=notification.via,
+        requested_via=notification.requested_via,
         channel=notification.channel,
     )
 

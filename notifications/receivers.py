@@ -19,8 +19,14 @@ IDS = 100  # in one line: what collects lines cuts long ones
 
 
 @receiver(accepted)
-def log_accepted(sender: Any, *, notification_id: UUID, via: str, channel: str, **kwargs: Any) -> None:
+def log_accepted(
+    sender: Any, *, notification_id: UUID, via: str, requested_via: str, channel: str, **kwargs: Any
+) -> None:
     logger.debug("notification=%s event=accepted via=%s channel=%s", notification_id, via, channel)
+    if requested_via:
+        logger.info(
+            "notification=%s event=fallback via=%s requested_via=%s", notification_id, via, requested_via
+        )
 
 
 @receiver(recorded)

@@ -39,7 +39,8 @@ def accept(
     """Take a notification: write its row and enqueue its delivery, in one transaction.
 
     Call it inside your own transaction and both commit, or roll back, with your work; nothing is sent before
-    that. `via` is where it runs: "queue", "thread" or another alias of TASKS; `channel` is an alias of
+    that. `via` is where it runs: "queue", "thread" or another alias of TASKS. While that is down, its FALLBACK
+    takes it: the result's `via` is the one that did, and `requested_via` the other. `channel` is an alias of
     CHANNELS. `html` is the message once more, for channels that can show it; `category` names what the
     recipient can unsubscribe from. `due_at` (aware) in the future schedules it; what is scheduled waits in the
     queue. `owner` is the user who may see it through the API. An owner has one notification for each

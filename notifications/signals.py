@@ -6,6 +6,7 @@ All of them carry ids and outcomes, never a message or an address.
 from django.dispatch import Signal
 
 # notification_id, via, channel: a row (and its queue entry) was written; its transaction may still roll back.
+# requested_via: the engine that was asked for, where another one took it because it is down; else empty.
 accepted = Signal()
 
 # records: a sequence of delivery.Record, each one attempt that was committed.

@@ -53,17 +53,21 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- the service ------------------------------------------------------------------------------------------
 
-# Where work runs. `via=queue` is "default", every other `via` is the alias itself.
+# Where work runs. `via=queue` is "default", every other `via` is the alias itself. While one is down its FALLBACK,
+# if it has one, accepts in its place.
 TASKS: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "notifications.backends.queue.QueueBackend"},
-    "thread": {"BACKEND": "notifications.backends.thread.ThreadBackend"},
+    "thread": {
+        "BACKEND": "notifications.backends.thread.ThreadBackend",
+        "OPTIONS": {"FALLBACK": "default"},
+    },
 }
 
 # Celery, where it is wanted: `via=celery`, or as "default" instead of the queue.
 if broker_url := env.str("CELERY_BROKER_URL", default=""):
     TASKS["celery"] = {
         "BACKEND": "notifications.backends.celery.CeleryBackend",
-        "OPTIONS": {"BROKER_URL": broker_url},
+        "OPTIONS": {"BROKER_URL": broker_url, "FALLBACK": "default"},
     }
 
 # The ways out, by alias.

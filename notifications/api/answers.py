@@ -19,8 +19,16 @@ def accepted(notification: Notification) -> Response:
     return Response(
         NotificationSerializer(notification).data,
         status=200 if notification.is_duplicate else 202,
-        headers={"Location": address(notification)},
+        headers=headers(notification),
     )
+
+
+def headers(notification: Notification) -> dict[str, str]:
+    """Where it is, and which engine took it: the one that was asked for, or the one that stands in for it."""
+    said = {"Location": address(notification), "Notification-Via": notification.via}
+    if notification.requested_via:
+        said["Notification-Requested-Via"] = notification.requested_via
+    return said
 
 
 def document(id: UUID) -> Response:

@@ -132,11 +132,14 @@ def _checked(items: list[Any]) -> list[Item]:
 def _result(result: Result, address: str) -> dict[str, Any]:
     """`code` is what the answer would have been to this one alone."""
     if isinstance(result, Notification):
-        return {
+        said = {
             "code": 200 if result.is_duplicate else 202,
             "id": str(result.pk),
             "location": f"{address}/{result.pk}",
         }
+        if result.requested_via:
+            said |= {"via": result.via, "requested_via": result.requested_via}
+        return said
     assert isinstance(result, DjangoValidationError | RecipientLimitReached | APIException)
     code = 429 if isinstance(result, RecipientLimitReached) else 400
     return {"code": code, "errors": list(errors_of(batch_detail(result)))}

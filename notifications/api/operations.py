@@ -56,6 +56,8 @@ class ResultSerializer(serializers.Serializer):
     code = serializers.IntegerField(help_text="What the answer would have been to this one alone.")
     id = serializers.UUIDField(required=False)
     location = serializers.CharField(required=False)
+    via = serializers.CharField(required=False, help_text="Who took it, if not who was asked for.")
+    requested_via = serializers.CharField(required=False, help_text="Who was asked for, and is down.")
     errors = FieldErrorSerializer(many=True, required=False)  # type: ignore[assignment]
 
 
@@ -107,6 +109,10 @@ WAIT = OpenApiParameter(
 )
 LOCATION = _header("Location", [200, 202], "Where to look what became of it.")
 RETRY_AFTER = _header("Retry-After", [409, 429], "Seconds.")
+TAKEN = [
+    _header("Notification-Via", [200, 202], "Who took it: what was asked for, or its fallback."),
+    _header("Notification-Requested-Via", [200, 202], "Who was asked for, where that is down."),
+]
 
 
 def _via() -> OpenApiParameter:
@@ -130,6 +136,7 @@ send = extend_schema(
         _via(),
         *IDEMPOTENCY,
         _header("Location", [200], "Where to look what became of it."),
+        *TAKEN,
         RETRY_AFTER,
     ],
     request={"application/json": SendSerializer},
@@ -147,7 +154,7 @@ create = extend_schema(
     tags=["notifications"],
     summary="Accept one",
     description="200 if it has ended within `Prefer: wait`, or for a `dedupe_key` that there is already.",
-    parameters=[*IDEMPOTENCY, WAIT, LOCATION, RETRY_AFTER],
+    parameters=[*IDEMPOTENCY, WAIT, LOCATION, *TAKEN, RETRY_AFTER],
     request=NewNotificationSerializer,
     responses={200: NotificationSerializer, 202: NotificationSerializer} | _problems(400, 409, 415, 422),
 )
@@ -188,7 +195,7 @@ resend = extend_schema(
     tags=["notifications"],
     summary="Send the same once more",
     request=None,
-    parameters=[*IDEMPOTENCY, _header("Location", [202], "The new one."), RETRY_AFTER],
+    parameters=[*IDEMPOTENCY, _header("Location", [202], "The new one."), *TAKEN, RETRY_AFTER],
     responses={202: NotificationSerializer} | _problems(400, 404, 409, 422),
 )
 confirm = extend_schema(

@@ -14,7 +14,7 @@ from .. import services
 from ..background import BackgroundTasks, pool
 from ..models import Notification, NotificationQuerySet
 from . import operations
-from .answers import accepted, address, document, etag_of, retry_after
+from .answers import accepted, document, etag_of, headers, retry_after
 from .door import Door
 from .idempotency import answered_once, raw
 from .pagination import page
@@ -53,7 +53,7 @@ class SendNotification(Door):
             )
             return Response(
                 {"message": "Notification sent in the background"},
-                headers={"Location": address(notification)},
+                headers=headers(notification),
             )
 
         return answered_once(request, body, answer)
@@ -105,7 +105,8 @@ class Notifications(Door):
         tasks.hand_to(pool.submit)
         if wait_until_settled(notification.pk, seconds):
             response = document(notification.pk)
-            response["Location"] = address(notification)
+            for name, value in headers(notification).items():
+                response[name] = value
         response["Preference-Applied"] = f"wait={seconds:g}"
         return response
 

@@ -49,15 +49,10 @@ class Pool:
 
     def submit(self, tasks: BackgroundTasks) -> None:
         """Run them on a thread of this pool; past the bound, wherever each of them goes on."""
-        settings = background_settings()
         with self._lock:
-            refused = SHUTDOWN if self._closed else None
-            if refused is None and self._free() == 0 and len(self._threads) < settings.max_threads:
+            if self._may_start_thread():
                 self._start_thread()
-            if refused is None and self._free() == 0 and self._waiting >= settings.max_waiting:
-                refused = FULL
-            if refused is None and not self._threads:  # the system gives no thread at all
-                refused = FULL
+            refused = self._refusal()
             if refused is None:
                 self._put(tasks)
                 self._ready.notify()
@@ -68,6 +63,11 @@ class Pool:
         """How many tasks wait, and how many threads run some, now."""
         with self._lock:
             return {"waiting": self._waiting, "running": len(self._running)}
+
+    def refusal(self) -> str | None:
+        """Why this pool would turn away what came now. None: it would take it."""
+        with self._lock:
+            return None if self._may_start_thread() else self._refusal()
 
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits and nothing runs. False: `timeout` seconds have passed before."""
@@ -102,6 +102,17 @@ class Pool:
     def _free(self) -> int:
         """How many threads have nothing to run, now or next."""
         return max(0, self._idle - len(self._queue))
+
+    def _may_start_thread(self) -> bool:
+        is_busy = not self._closed and self._free() == 0
+        return is_busy and len(self._threads) < background_settings().max_threads
+
+    def _refusal(self) -> str | None:
+        if self._closed:
+            return SHUTDOWN
+        if self._free() > 0 or (self._threads and self._waiting < background_settings().max_waiting):
+            return None
+        return FULL  # or the system gives no thread at all
 
     def _put(self, tasks: BackgroundTasks) -> None:
         self._waiting += tasks.pending()

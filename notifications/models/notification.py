@@ -121,6 +121,8 @@ class Notification(models.Model):
 
     # Set on what `services.accept` found instead of accepting it again.
     is_duplicate = False
+    # Set on what was accepted for an engine that is down: the one that was asked for. `via` is the one that took it.
+    requested_via = ""
 
     objects = NotificationQuerySet.as_manager()
 

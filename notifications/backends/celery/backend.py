@@ -16,6 +16,7 @@ from notifications.background import pool
 from notifications.background.tasks import BackgroundTasks, collector
 from notifications.background.transactions import when_committed
 
+from ..fallback import check_fallback
 from ..queue import package, results
 from ..queue.backend import Call, refuse_unreachable
 from . import outbox
@@ -116,6 +117,10 @@ class CeleryBackend(BaseTaskBackend):
         rows = apps.get_model("notifications", "Heartbeat").objects.filter(cluster__startswith=BEAT)
         return list(rows.values_list("cluster", "seen_at"))
 
+    def is_down(self) -> bool:
+        """Whether the broker was not there a moment ago."""
+        return publisher(self.alias).is_down
+
     def housekeep(self) -> None:
         """Publish what is due or was left behind."""
         publish_due(self.alias)
@@ -127,4 +132,8 @@ class CeleryBackend(BaseTaskBackend):
         return None
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        return [*super().check(**kwargs), *check_options(self.alias, self.options)]
+        return [
+            *super().check(**kwargs),
+            *check_options(self.alias, self.options),
+            *check_fallback(self.alias),
+        ]

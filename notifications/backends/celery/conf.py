@@ -17,6 +17,7 @@ class Options:
     queue_prefix: str = "notifications."  # of the broker's queues: other applications may share it
     time_limit: float = 300.0  # seconds a task may run; then its process is replaced
     connect_timeout: float = 2.0  # seconds; publishing never takes longer before the broker counts as down
+    fallback: str = ""  # alias of TASKS: where work goes while the broker is down
     lost_after: float = 60.0  # seconds; an older message that the broker no longer has counts as lost
 
     @classmethod

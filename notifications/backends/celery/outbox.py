@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from ..queue import package, signing
 from ..queue.broker import queue_table
 from ..queue.package import Package
+from ..queue.sql import key_for
 
 HOLD = timedelta(seconds=10)  # for whoever wrote or claimed it; then it is anybody's
 
@@ -53,6 +54,16 @@ def claim(alias: str, limit: int) -> list[tuple[int, Package]]:
 def release(pks: Sequence[int]) -> None:
     """Anybody may publish these, now."""
     _rows().filter(pk__in=pks).update(lock=Now())
+
+
+def hand_over(items: Sequence[tuple[int, Package]]) -> None:
+    """Make them entries of the queue, due now. Their primary keys stay, so whoever looks for a task finds it."""
+    by_key: dict[str, list[int]] = {}
+    for pk, content in items:
+        key = key_for(content["queue"], content.get("priority", 0))
+        by_key.setdefault(key, []).append(pk)
+    for key, pks in by_key.items():
+        _rows().filter(pk__in=pks).update(key=key, lock=Now())
 
 
 def next_due(alias: str) -> datetime | None:

@@ -16,6 +16,8 @@ from django.tasks import task_backends
 
 from notifications.background.tasks import BackgroundTask
 
+from ..fallback import taker_of
+from ..queue import QueueBackend
 from ..queue.package import Package
 from . import outbox
 from .app import RUN, broker_queues, celery_app, queue_of
@@ -49,7 +51,10 @@ class Publisher:
         return time.monotonic() < self.closed_until
 
     def publish(self, items: Sequence[Item]) -> bool:
-        """Give these to the broker, and delete what it has confirmed. False: the rest stays for later."""
+        """Give these to the broker, and delete what it has confirmed. The rest goes to the queue, if it stands in.
+
+        False: it does not, and the rest stays for later.
+        """
         done: list[int] = []
         with self.lock:
             try:
@@ -57,10 +62,19 @@ class Publisher:
                     self._send(items, done)
             except self._errors() as error:
                 self._failed(error)
-        left = [pk for pk, _ in items[len(done) :]]
+        left = items[len(done) :]
         outbox.delete(done)
-        outbox.release(left)
+        if left and self.is_replaced():
+            outbox.hand_over(left)
+            logger.warning("broker=down alias=%s handed_over=%d", self.alias, len(left))
+            return True
+        outbox.release([pk for pk, _ in left])
         return not left
+
+    def is_replaced(self) -> bool:
+        """Whether a queue in the same database does the work meanwhile."""
+        taker = taker_of(self.alias)
+        return taker != self.alias and isinstance(task_backends[taker], QueueBackend)
 
     def reaches_broker(self) -> bool:
         """Look, at most every PROBE_EVERY seconds. Takes no longer than the time to connect."""
@@ -178,9 +192,9 @@ class Publication(BackgroundTask):
 
 
 def publish_due(alias: str) -> int:
-    """Publish what is due and nobody holds. Returns how many. Any process may call it, at any time."""
+    """Publish (or hand over) what is due and nobody holds. Returns how many. Any process may call it, at any time."""
     mine, count = publisher(alias), 0
-    while not mine.is_down and (items := outbox.claim(alias, LIMIT)):
+    while (not mine.is_down or mine.is_replaced()) and (items := outbox.claim(alias, LIMIT)):
         if not mine.publish(items):
             break
         count += len(items)

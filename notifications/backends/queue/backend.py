@@ -7,22 +7,29 @@ commits. `queue_name` is the name of the cluster that runs it. Nothing here retr
 what it came to is a row of django-q2's.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage
-from django.tasks import DEFAULT_TASK_QUEUE_NAME, Task, TaskResult
+from django.tasks import DEFAULT_TASK_QUEUE_NAME, Task, TaskResult, task_backends
 from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
 
+from notifications import health
+from notifications.clock import database_now
+
+from ..fallback import check_fallback
 from . import broker, package, results
 from .checks import check_queue
 from .sql import NewEntry, key_for
 
 Call = tuple[Task, Sequence[Any], Mapping[str, Any]]
+LISTEN_EVERY = 5.0  # seconds between two looks whether a cluster lives, where a fallback is configured
 
 
 class QueueBackend(BaseTaskBackend):
@@ -80,8 +87,12 @@ class QueueBackend(BaseTaskBackend):
         rows = apps.get_model("notifications", "Heartbeat").objects.exclude(cluster__contains="@")
         return list(rows.values_list("cluster", "seen_at"))
 
+    def is_down(self) -> bool:
+        """Whether no cluster has been heard of lately. Asks the database at most every LISTEN_EVERY seconds."""
+        return _silence(int(time.monotonic() / LISTEN_EVERY), self.alias)
+
     def check(self, **kwargs: Any) -> list[CheckMessage]:
-        return check_queue(self.alias, self.queues)
+        return [*check_queue(self.alias, self.queues), *check_fallback(self.alias)]
 
     def _find(self, result_id: str) -> TaskResult | None:
         task_id, pk = results.task_id(result_id), results.entry_pk(result_id)
@@ -94,6 +105,13 @@ class QueueBackend(BaseTaskBackend):
                 if content["id"] == task_id:
                     return results.from_entry(result_id, content, lock, self.alias)
         return results.from_row(result_id, self.alias)
+
+
+@lru_cache(maxsize=8)
+def _silence(moment: int, alias: str) -> bool:
+    """Asked once for each moment, and for the process: not even by each of its threads."""
+    backend: Any = task_backends[alias]
+    return not health.is_heard((seen_at for _, seen_at in backend.heartbeats()), database_now())
 
 
 def refuse_unreachable(task: Task) -> None:

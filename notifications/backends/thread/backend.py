@@ -15,12 +15,14 @@ from notifications.background import pool
 from notifications.background.tasks import BackgroundTasks, collector
 from notifications.background.transactions import when_committed
 
+from ..fallback import check_fallback
 from .results import results, snapshot
 from .task import ThreadTask
 
 
 class ThreadBackend(BaseTaskBackend):
-    """OPTIONS: `MAX_RESULTS` finished results kept (1000); `OVERFLOW_TO` another backend's alias, or None."""
+    """OPTIONS: `MAX_RESULTS` finished results kept (1000); `OVERFLOW_TO`, the alias that gets what has been accepted
+    and the pool cannot take, or None; `FALLBACK`, the alias that accepts while the pool is full."""
 
     supports_defer = False
     supports_async_task = True
@@ -65,14 +67,19 @@ class ThreadBackend(BaseTaskBackend):
     def get_result(self, result_id: str) -> TaskResult:
         return results.get(result_id)
 
+    def is_down(self) -> bool:
+        """Whether the pool is full, or the process stops."""
+        existing = pool.existing_pool()
+        return existing is not None and existing.refusal() is not None
+
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        return [*super().check(**kwargs), *self._check_options()]
+        return [*super().check(**kwargs), *self._check_options(), *check_fallback(self.alias)]
 
     def _check_options(self) -> Iterator[checks.CheckMessage]:
-        for name in sorted(self.options.keys() - {"MAX_RESULTS", "OVERFLOW_TO"}):
+        for name in sorted(self.options.keys() - {"MAX_RESULTS", "OVERFLOW_TO", "FALLBACK"}):
             yield checks.Error(
                 f"TASKS[{self.alias!r}]: OPTIONS has an unknown key: {name!r}.",
-                hint="Known are MAX_RESULTS and OVERFLOW_TO.",
+                hint="Known are MAX_RESULTS, OVERFLOW_TO and FALLBACK.",
                 id="notifications.thread.E004",
             )
         if not isinstance(self.max_results, int) or self.max_results < 0:

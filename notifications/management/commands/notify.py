@@ -40,7 +40,8 @@ class Command(BaseCommand):
             raise CommandError(
                 "\n".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
             ) from error
-        self.stdout.write(f"{notification.pk} accepted via {notification.via}")
+        instead = notification.requested_via and f", for {notification.requested_via} is down"
+        self.stdout.write(f"{notification.pk} accepted via {notification.via}{instead}")
         if wait:
             self._report(self._wait(notification, timeout), timeout)
 
