@@ -81,7 +81,7 @@ class Client:
         """Where it is."""
         return f"/api/v1/notifications/{self.post('/api/v1/notifications', item)['id']}"
 
-    def send_all(self, wanted: list[Item]) -> int:
+    def send_all(self, wanted: list[Item]) -> None:
         """What runs on threads one by one, for a request hands its threads over together; the rest at once."""
         for item in (item for item in wanted if item["via"] == "thread"):
             self.send(item)
@@ -89,4 +89,3 @@ class Client:
         results = self.post("/api/v1/notifications/bulk", bulk)["results"]
         if refused := [result for result in results if result["code"] != 202]:
             raise OSError(f"Not accepted: {refused[0]}")
-        return len(wanted)

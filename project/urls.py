@@ -3,6 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path
 
+admin.site.site_header = admin.site.site_title = "Notifications"
+admin.site.index_title = "Operation"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("notifications.pages.urls")),

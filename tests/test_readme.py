@@ -53,8 +53,11 @@ def test_settings() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links(page: str) -> None:
-    """Every local link leads to a file."""
-    for link in re.findall(r"\]\(([^)#:]+)\)", text(page)):
+    """Every local link leads to a file, every picture is there."""
+    links = re.findall(r"\]\(([^)#:]+)\)", text(page)) + re.findall(
+        r" (?:src|srcset)=\"([^\":]+)\"", text(page)
+    )
+    for link in links:
         assert ((ROOT / page).parent / link).exists(), link
 
 

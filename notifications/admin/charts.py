@@ -50,7 +50,7 @@ def minutes(of: Sequence[Minute]) -> Minutes:
     ticks = [
         Tick(_n(n * STEP + STEP / 2), minute.at)
         for n, minute in enumerate(of)
-        if minute.at.minute % 15 == 0 and 1 < n < 58
+        if minute.at.minute % 15 == 0 and 2 < n < 57
     ]
     return Minutes(bars, ticks, top)
 

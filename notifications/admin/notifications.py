@@ -32,8 +32,8 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
 
     list_display = [
         "short_id",
-        "to",
         "status",
+        "to",
         "channel",
         "via",
         "attempts_begun",
@@ -76,7 +76,7 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="id")
     def short_id(self, notification: Any) -> str:
-        return f"…{str(notification.pk)[-12:]}"
+        return f"…{str(notification.pk)[-8:]}"
 
     @admin.display(description="attempts")
     def attempts_begun(self, notification: Any) -> int:
@@ -97,7 +97,7 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="subject")
     def subject_shown(self, notification: Any) -> str:
-        return _text(notification, notification.subject)
+        return _text(notification, notification.subject) or self.get_empty_value_display()
 
     @admin.display(description="message")
     def message_shown(self, notification: Any) -> str:
@@ -105,7 +105,7 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
 
     @admin.display(description="dedupe key")
     def dedupe_key_shown(self, notification: Any) -> str:
-        return _text(notification, notification.dedupe_key)
+        return _text(notification, notification.dedupe_key) or self.get_empty_value_display()
 
     def get_actions(
         self, request: HttpRequest, action_location: ActionLocation = ActionLocation.CHANGE_LIST

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils import timezone
+
 from ..figures import spoken
 from ..models import Attempt, Notification, Status
 from .masking import masked, without_addresses
@@ -17,6 +19,11 @@ class Step:
     after: str = ""  # since the step before
     details: tuple[tuple[str, str], ...] = ()
     text: str = ""
+
+    @property
+    def shown_at(self) -> str:
+        """To the millisecond: no channel is so quick that more would tell anything."""
+        return timezone.localtime(self.at).isoformat(" ", "milliseconds")[:23]
 
 
 def timeline(notification: Notification, *, unmasked: bool) -> list[Step]:

@@ -24,7 +24,7 @@ export function drawRuns(runs) {
   const rows = runs.map((run) => ({
     key: "run",
     name: run.mode + (run.slow ? ", slow" : ""),
-    time: run.mode === "inline" ? `${inWords(run.response)}` : `${inWords(run.response)} of ${inWords(run.end)}`,
+    time: run.mode === "inline" ? `${inWords(run.response)}` : `${inWords(run.response)} of ${inWords(Math.max(run.end, run.response))}`,
     bars: [
       { kind: "rest", begin: run.response, end: Math.max(run.end, run.response) },
       { kind: "answer", begin: 0, end: run.response },
