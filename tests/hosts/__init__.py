@@ -1,0 +1,1 @@
+"""Several hosts on one PostgreSQL: real clusters and web servers, each behind a network of its own that can be cut."""
