@@ -1,6 +1,6 @@
 """The Django application: its name, and what is connected when it starts."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class NotificationsConfig(AppConfig):
@@ -9,3 +9,6 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, receivers  # noqa: F401  (importing them registers them)
+
+        if apps.is_installed("anymail"):
+            from . import feedback  # noqa: F401

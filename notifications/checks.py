@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from . import redirect, retention
@@ -22,22 +24,22 @@ register(check_background_tasks, "notifications")
 
 @register("notifications")
 def check_defaults(**kwargs: Any) -> Iterator[CheckMessage]:
-    settings = notification_settings()
-    if settings.via not in via_choices():
+    ours = notification_settings()
+    if ours.via not in via_choices():
         yield Error(
-            f"NOTIFICATIONS_VIA is {settings.via!r}, which is no alias in TASKS.",
+            f"NOTIFICATIONS_VIA is {ours.via!r}, which is no alias in TASKS.",
             hint=f"Choose one of: {', '.join(via_choices())}.",
             id="notifications.E001",
         )
-    if settings.channel not in channels.settings:
+    if ours.channel not in channels.settings:
         yield Error(
-            f"NOTIFICATIONS_CHANNEL is {settings.channel!r}, which is no alias in CHANNELS.",
+            f"NOTIFICATIONS_CHANNEL is {ours.channel!r}, which is no alias in CHANNELS.",
             hint=f"Choose one of: {', '.join(sorted(channels.settings))}.",
             id="notifications.E002",
         )
-    if not isinstance(settings.lease, timedelta) or settings.lease < timedelta(seconds=1):
+    if not isinstance(ours.lease, timedelta) or ours.lease < timedelta(seconds=1):
         yield Error(
-            f"NOTIFICATIONS_LEASE is {settings.lease!r}.",
+            f"NOTIFICATIONS_LEASE is {ours.lease!r}.",
             hint="Set a timedelta of at least one second: a worker that does not renew within it counts as dead.",
             id="notifications.E003",
         )
@@ -58,8 +60,8 @@ def check_redirect(**kwargs: Any) -> Iterator[CheckMessage]:
 @register("notifications", deploy=True)
 def check_redirect_in_production(**kwargs: Any) -> Iterator[CheckMessage]:
     """Whoever is held back in production gets nothing and hears nothing of it; on a copy that is what one wants."""
-    settings = notification_settings()
-    if settings.redirect_to or settings.allowed_recipients:
+    ours = notification_settings()
+    if ours.redirect_to or ours.allowed_recipients:
         yield Warning(
             "E-mail does not go to its recipients: "
             "NOTIFICATIONS_REDIRECT_TO or NOTIFICATIONS_ALLOWED_RECIPIENTS is set.",
@@ -76,6 +78,32 @@ def check_keep_days(**kwargs: Any) -> Iterator[CheckMessage]:
             f"NOTIFICATIONS_KEEP_DAYS is {dict(keep_days)!r}.",
             hint=f"Give whole days, at least 1, for {', '.join(sorted(retention.keepable()))}; or leave it empty.",
             id="notifications.E019",
+        )
+
+
+@register("notifications")
+def check_provider(**kwargs: Any) -> Iterator[CheckMessage]:
+    """What a provider reports must be heard, and be believed only from whoever shows the secret."""
+    secrets: list[str] = getattr(settings, "ANYMAIL_WEBHOOK_SECRET", [])
+    if secrets and not apps.is_installed("anymail"):
+        yield Error(
+            "ANYMAIL_WEBHOOK_SECRET is set, and anymail is not there.",
+            hint="pip install -r requirements-anymail.txt, and 'anymail' in INSTALLED_APPS; or unset it.",
+            id="notifications.E022",
+        )
+    if any(not all(secret.partition(":")) for secret in secrets):
+        yield Error(
+            "ANYMAIL_WEBHOOK_SECRET is not of the form user:password.",
+            hint="The provider's webhook is https://user:password@this.host/anymail/…",
+            id="notifications.E023",
+        )
+    mailers: dict[str, dict[str, Any]] = getattr(settings, "MAILERS", {})
+    uses = any(config.get("BACKEND", "").startswith("anymail.") for config in mailers.values())
+    if uses and not secrets:
+        yield Warning(
+            "A provider sends e-mail, and what it reports of bounces and complaints is not heard.",
+            hint="Set ANYMAIL_WEBHOOK_SECRET=user:password, and give the provider the webhook's address.",
+            id="notifications.W024",
         )
 
 

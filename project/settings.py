@@ -5,6 +5,7 @@ start with the variable's name.
 """
 
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -84,25 +85,38 @@ if webhook_secrets:
         "OPTIONS": {"secrets": webhook_secrets},
     }
 
-# E-mail is there where a server is: EMAIL_SMTP_HOST. In development what would be sent is shown on the console.
+# E-mail is there where a provider or a server is; with both, the server is for when the provider cannot be reached. In
+# development what would be sent is shown on the console.
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="notifications@example.com")
-EMAIL_SERVER = {
-    "host": env.str("EMAIL_SMTP_HOST", default=""),
-    "port": env.int("EMAIL_SMTP_PORT", default=587),
-    "username": env.str("EMAIL_SMTP_USER", default=""),
-    "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
-    "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),
-}
-if EMAIL_SERVER["host"]:
-    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": EMAIL_SERVER}}
-elif DEBUG:
-    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
-if EMAIL_SERVER["host"] or DEBUG:
+mailers: dict[str, dict[str, Any]] = {}
+if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmark, mailgun, amazon_ses, …
+    mailers["default"] = {
+        "BACKEND": f"anymail.backends.{provider}.EmailBackend",
+        "OPTIONS": env.dict("EMAIL_PROVIDER_OPTIONS", default={}),
+    }
+if smtp_host := env.str("EMAIL_SMTP_HOST", default=""):
+    mailers["smtp" if provider else "default"] = {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": smtp_host,
+            "port": env.int("EMAIL_SMTP_PORT", default=587),
+            "username": env.str("EMAIL_SMTP_USER", default=""),
+            "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
+            "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),
+        },
+    }
+if DEBUG and not mailers:
+    mailers["default"] = {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+if mailers:
+    MAILERS = mailers
     CHANNELS["email"] = {
         "BACKEND": "notifications.channels.email.EmailChannel",
+        "OPTIONS": {"mailers": list(mailers)},
         # A server that greylists wants to be asked again after some minutes, not seconds.
         "RETRY": {"MAX_ATTEMPTS": 10, "BASE": timedelta(seconds=30), "CAP": timedelta(minutes=30)},
     }
+# `user:password` (several with commas) that the provider shows when it reports bounces and complaints.
+ANYMAIL_WEBHOOK_SECRET: list[str] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
 if DEBUG:  # slow work, for the first page to show
     CHANNELS["demo"] = {
         "BACKEND": "notifications.channels.demo.DemoChannel",
@@ -176,6 +190,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_q",
+    *(["anymail"] if find_spec("anymail") else []),  # requirements-anymail.txt
 ]
 
 MIDDLEWARE = [

@@ -1,5 +1,7 @@
 """Which address leads to which room."""
 
+from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -11,6 +13,10 @@ urlpatterns = [
     path("", include("notifications.pages.urls")),
     path("", include("notifications.api.urls")),
 ]
+if settings.ANYMAIL_WEBHOOK_SECRET and apps.is_installed(
+    "anymail"
+):  # without a secret they would be open to anybody
+    urlpatterns.append(path("anymail/", include("anymail.urls")))
 
 handler400 = "notifications.api.errors.bad_request"
 handler403 = "notifications.api.errors.permission_denied"

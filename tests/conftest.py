@@ -1,5 +1,6 @@
 """What every test may use. Tests that start processes are marked `process`; all others finish in milliseconds."""
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,3 +57,9 @@ def accepted() -> Callable[..., Notification]:
         return services.accept(**{**defaults, **fields})
 
     return accept
+
+
+@pytest.fixture
+def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of this machine is nobody's business here."""
+    monkeypatch.setattr(socket, "getfqdn", lambda *args: "tests.example.com")

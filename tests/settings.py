@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from importlib.util import find_spec
 
 os.environ["SECRET_KEY"] = "tests"
 os.environ["DEBUG"] = "false"
@@ -9,6 +10,7 @@ os.environ["ALLOWED_HOSTS"] = "testserver,localhost,127.0.0.1"
 os.environ["NOTIFICATIONS_VIA"] = "queue"
 os.environ["LOG_LEVEL"] = "INFO"
 os.environ["CELERY_BROKER_URL"] = ""
+os.environ["ANYMAIL_WEBHOOK_SECRET"] = "provider:secret" if find_spec("anymail") else ""
 os.environ.setdefault("DATABASE_URL", "sqlite:///db.sqlite3")
 
 from project.settings import *  # noqa: F403

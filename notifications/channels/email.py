@@ -17,12 +17,15 @@ from django.core.mail.backends.smtp import EmailBackend
 
 from .. import unsubscribe
 from ..exceptions import DeliveryError
+from . import mailer
 from .address import clean_address
-from .base import SENT, BaseChannel, Message, SendResult
+from .base import BaseChannel, Message, SendResult
 from .smtp import Broken, Session
 
 # RFC 5322 allows lines of 998 characters. Folded at 78, a long link would become an encoded word, and no link.
 POLICY = SMTP.clone(max_line_length=998)
+
+METADATA = "notification"  # the name under which a provider is told the notification's id
 
 BUDGET = 120  # seconds: what of a batch has not begun by then is tried later, on its own
 
@@ -119,6 +122,8 @@ class EmailChannel(BaseChannel):
                 to=[self.clean_recipient(message.recipient)],
                 headers=headers,
             )
+            # Anymail's: it comes back with what the provider reports.
+            mail.metadata = {METADATA: message.id}  # type: ignore[attr-defined]
             if message.html:
                 mail.attach_alternative(message.html, "text/html")
             mail.message(policy=POLICY).as_bytes()
@@ -171,33 +176,16 @@ class Desk:
             self.current = None
 
     def _open(self, alias: str) -> Any:
-        mailer = mailers[alias]
-        if isinstance(mailer, EmailBackend):
-            mailer.fail_silently = False
-            if mailer.timeout is None:
-                mailer.timeout = self.options.timeout
-            return Session(mailer, self.options.data_timeout)
-        return mailer
+        backend = mailers[alias]
+        if isinstance(backend, EmailBackend):
+            backend.fail_silently = False
+            if backend.timeout is None:
+                backend.timeout = self.options.timeout
+            return Session(backend, self.options.data_timeout)
+        return backend
 
     def _over(self, mail: EmailMultiAlternatives) -> SendResult:
         if isinstance(self.current, Session):
             content = mail.message(policy=POLICY).as_bytes()
             return self.current.send(self.options.sender, mail.to[0], content)
-        try:
-            count = self.current.send_messages([mail])
-        except ConnectionRefusedError as error:
-            raise Broken("connect", error) from error
-        except Exception as error:
-            # Somebody's mailer, like somebody's channel: whatever it raises is this message's matter alone. Only
-            # an answer of the other side says that it did not take it.
-            code = getattr(error, "status_code", None)
-            raise DeliveryError(
-                f"{type(error).__name__}: {error}",
-                code=str(code or ""),
-                permanent=code in (400, 422) or type(error).__name__ == "AnymailRecipientsRefused",
-                unknown=code is None and type(error).__name__ != "AnymailRecipientsRefused",
-                phase="send",
-            ) from error
-        if not count:
-            raise DeliveryError("The mailer did not send it.", phase="send")
-        return SENT
+        return mailer.send(self.current, mail)

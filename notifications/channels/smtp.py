@@ -13,6 +13,9 @@ from django.core.mail.backends.smtp import EmailBackend
 from ..exceptions import DeliveryError
 from .base import SendResult
 
+# RFC 3463: 5.1.1 no such mailbox, 5.1.2 no such domain, 5.1.10 it takes no mail
+NO_MAILBOX = re.compile(r"\b5\.1\.(1|2|10)\b")
+
 
 class Broken(Exception):
     """The connection cannot be used (any more), and nothing of the message's content was taken."""
@@ -116,8 +119,7 @@ class Session:
             code=str(code),
             response=answer,
             phase=phase,
-            # RFC 3463: 5.1.1 no such mailbox, 5.1.2 no such domain, 5.1.10 it takes no mail
-            bounced=permanent and phase == "rcpt" and bool(re.match(r"5\.1\.(1|2|10)\b", answer)),
+            bounced=permanent and phase == "rcpt" and bool(NO_MAILBOX.match(answer)),
         )
 
 

@@ -1,6 +1,5 @@
 """What tests of channels may use."""
 
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,12 +17,6 @@ SMTP = "django.core.mail.backends.smtp.EmailBackend"
 def receiver() -> Iterator[Receiver]:
     with receiving() as server:
         yield server
-
-
-@pytest.fixture
-def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name of this machine is nobody's business here."""
-    monkeypatch.setattr(socket, "getfqdn", lambda *args: "tests.example.com")
 
 
 @pytest.fixture
