@@ -1,6 +1,7 @@
 """Real processes for tests: a private database, a free port, and nothing left over afterwards."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,13 +38,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def private_database(folder: Path, url: str = DATABASE_URL) -> Iterator[str]:
-    """The URL of an empty database of the kind, and on the server, that `url` names. Gone when the block ends."""
+def private_database(folder: Path, url: str = DATABASE_URL, *, template: str = "") -> Iterator[str]:
+    """The URL of a database of the kind, and on the server, that `url` names. Gone when the block ends.
+
+    It is empty, or a copy of the one whose URL is `template`, which nobody may be connected to.
+    """
     if url.startswith("sqlite"):
+        if template:
+            shutil.copy(template.removeprefix("sqlite:///"), folder / "db.sqlite3")
         yield f"sqlite:///{folder / 'db.sqlite3'}"
         return
     name = f"notifications_{uuid.uuid4().hex[:12]}"
-    _execute(url, f'CREATE DATABASE "{name}"')
+    source = f' TEMPLATE "{urlsplit(template).path[1:]}"' if template else ""
+    _execute(url, f'CREATE DATABASE "{name}"{source}')
     try:
         yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
     finally:
