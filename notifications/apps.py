@@ -8,7 +8,9 @@ class NotificationsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, receivers  # noqa: F401  (importing them registers them)
+        from . import checks, receivers, tracing  # noqa: F401  (importing them registers them)
+
+        tracing.begin()
 
         if apps.is_installed("anymail"):
             from . import feedback  # noqa: F401

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from . import redirect, retention
+from . import redirect, retention, tracing
 from .background.checks import check_background_tasks
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
@@ -54,6 +54,16 @@ def check_redirect(**kwargs: Any) -> Iterator[CheckMessage]:
             f"NOTIFICATIONS_REDIRECT_TO and NOTIFICATIONS_ALLOWED_RECIPIENTS: {error}.",
             hint="The first is one address, the second a list of addresses and @domains.",
             id="notifications.E016",
+        )
+
+
+@register("notifications")
+def check_tracing(**kwargs: Any) -> Iterator[CheckMessage]:
+    if tracing.is_asked_for() and not tracing.is_installed():
+        yield Warning(
+            "The environment says where traces go (OTEL_…), but OpenTelemetry is not installed.",
+            hint="Install requirements-otel.txt, or set OTEL_SDK_DISABLED=true.",
+            id="notifications.W018",
         )
 
 

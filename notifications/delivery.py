@@ -16,7 +16,7 @@ from time import monotonic, sleep
 
 from django.db import InterfaceError, OperationalError, connections, transaction
 
-from . import pacing, statements, suppression
+from . import pacing, statements, suppression, tracing
 from .channels import SendResult, channels
 from .channels.base import BaseChannel
 from .conf import notification_settings
@@ -51,7 +51,7 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     """
     using = database()
     lease = notification_settings().lease
-    for batch in batched(ids, BATCH):
+    for batch in batched(tracing.received(ids), BATCH):
         _send_and_settle(pacing.claim(batch, lease, using, reschedule), reschedule, lease, using)
 
 
@@ -64,7 +64,7 @@ def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
     """
     using = database()
     lease = notification_settings().lease
-    waiting = deque(ids)
+    waiting = deque(tracing.received(ids))
     while waiting:
         reserved = senders().reserve(len(waiting))
         claims: list[Claim] = []
@@ -91,7 +91,8 @@ def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: tim
     token = request_id.set(requests.pop() if len(requests) == 1 else "")
     notification = notification_id.set(claims[0].id if len(claims) == 1 else "")
     try:
-        _work(claims, reschedule, lease, using)
+        with tracing.delivering(claims):
+            _work(claims, reschedule, lease, using)
     finally:
         notification_id.reset(notification)
         request_id.reset(token)
@@ -106,7 +107,8 @@ def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, usi
                 channel: BaseChannel = channels[alias]
                 policy, hold = RetryPolicy.from_options(channel.retry), channel.holds_unknown
                 began = monotonic()
-                results = send(channel, batch)
+                with tracing.sending(batch):
+                    results = send(channel, batch)
                 each = (monotonic() - began) / len(batch)
                 results = [r if r.duration is not None else replace(r, duration=each) for r in results]
                 pacing.learn(alias, each, using)
@@ -115,6 +117,7 @@ def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, usi
                 _record(claim, result, policy, hold, claim.claimed_at + elapsed)
                 for claim, result in zip(batch, results, strict=True)
             ]
+            tracing.came_to(records)
             _settle_patiently(records, reschedule, lease, using)
 
 

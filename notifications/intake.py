@@ -13,7 +13,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult, task_backends
 
-from . import limits, statements, tasks
+from . import limits, statements, tasks, tracing
 from .backends.enqueueing import enqueue_many, enqueue_with_row
 from .backends.fallback import taker_of
 from .channels import channels
@@ -115,7 +115,7 @@ def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notificati
     if order.dedupe_key and (there := _with_keys([order])):
         return _duplicate(there[order.dedupe_key])
     limits.count(order.fields["recipient"])
-    task_id = enqueue_with_row(order.task, [str(order.id)], enqueue=enqueue)
+    task_id = enqueue_with_row(order.task, [tracing.carried(str(order.id))], enqueue=enqueue)
     notification = order.row(task_id)
     _store([notification])
     _announce(notification)
@@ -172,12 +172,14 @@ def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) 
         groups = {task: group for task, group in by_task.items() if task.backend == alias}
         if hasattr(task_backends[alias], "enqueue_many"):
             entries = [(task, part) for task, group in groups.items() for part in batched(group, ENTRY)]
-            ids = enqueue_many((task, [[str(order.id) for order in part]]) for task, part in entries)
+            ids = enqueue_many(
+                (task, [[tracing.carried(str(order.id)) for order in part]]) for task, part in entries
+            )
             for (_, part), task_id in zip(entries, ids, strict=True):
                 task_ids |= dict.fromkeys((order.id for order in part), task_id)
         else:  # not one task each: such a backend may run them on threads of this process
             for task, group in groups.items():
-                enqueue_with_row(task, [str(order.id) for order in group], enqueue=enqueue)
+                enqueue_with_row(task, [tracing.carried(str(order.id)) for order in group], enqueue=enqueue)
     rows = [order.row(task_ids.get(order.id, "")) for order in orders]
     if rows:
         _store(rows)

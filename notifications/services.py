@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.tasks import TaskResult, task_backends
 
-from . import heartbeat, intake, limits, recovery, retention, tasks
+from . import heartbeat, intake, limits, recovery, retention, tasks, tracing
 from .clock import database_now
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .intake import Order, Refusal
@@ -164,6 +164,7 @@ def prune() -> int:
             return pruned
 
 
+@tracing.accepting
 def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
     try:
         with transaction.atomic(using=database()):
@@ -177,6 +178,7 @@ def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
             return intake.write(order, enqueue)
 
 
+@tracing.accepting
 def _accept_chunk(
     chunk: Sequence[Order | Refusal], enqueue: Enqueue | None
 ) -> Sequence[Notification | Refusal]:

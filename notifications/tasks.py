@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.tasks import Task, task
 
-from . import delivery
+from . import delivery, tracing
 from .backends.enqueueing import enqueue_many, running_on
 from .backends.mergeable import mergeable
 from .channels import channels
@@ -40,12 +40,14 @@ def deliver_later(notifications: Sequence[Due]) -> list[str]:
     """Enqueue each for its time, in the caller's transaction. Returns the ids of the tasks."""
     alias = running_on.get()  # Note [What runs here is tried again here]
     return enqueue_many(
-        (lane(due.channel).using(run_after=due.at, backend=alias), [[due.id]]) for due in notifications
+        (lane(due.channel).using(run_after=due.at, backend=alias), [[tracing.carried(due.id)]])
+        for due in notifications
     )
 
 
 def deliver_alone_later(notifications: Sequence[Due]) -> list[str]:
     alias = running_on.get()
     return enqueue_many(
-        (deliver_alone.using(run_after=due.at, backend=alias), [[due.id]]) for due in notifications
+        (deliver_alone.using(run_after=due.at, backend=alias), [[tracing.carried(due.id)]])
+        for due in notifications
     )

@@ -9,6 +9,7 @@ import uuid_utils
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 
+from .. import tracing
 from ..metrics import request_seconds
 from ..request_id import request_id, route_of
 
@@ -35,19 +36,19 @@ class ObservedRequest:
         id, started = _id_of(request), perf_counter()
         token = request_id.set(id)
         try:
-            response: HttpResponseBase = self.get_response(request)
+            with tracing.request(request.META):
+                return _observed(request, self.get_response(request), id, started)
         finally:
             request_id.reset(token)
-        return _observed(request, response, id, started)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
         id, started = _id_of(request), perf_counter()
         token = request_id.set(id)
         try:
-            response: HttpResponseBase = await self.get_response(request)
+            with tracing.request(request.META):
+                return _observed(request, await self.get_response(request), id, started)
         finally:
             request_id.reset(token)
-        return _observed(request, response, id, started)
 
 
 def _id_of(request: HttpRequest) -> str:
@@ -59,6 +60,8 @@ def _id_of(request: HttpRequest) -> str:
 
 def _observed(request: HttpRequest, response: HttpResponseBase, id: str, started: float) -> HttpResponseBase:
     response[HEADER] = id
-    labels = request_seconds.labels(str(request.method), route_of(request), response.status_code)
+    route = route_of(request)
+    tracing.answered(str(request.method), route, response.status_code)
+    labels = request_seconds.labels(str(request.method), route, response.status_code)
     labels.observe(perf_counter() - started)
     return response
