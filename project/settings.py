@@ -49,6 +49,12 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
     }
+elif database["ENGINE"] == "django.db.backends.postgresql":
+    # A host that is cut off hears nothing, and would wait for a quarter of an hour. So it knows within half a lease,
+    # and connects anew. What DATABASE_URL says goes first (`?tcp_user_timeout=…`).
+    noticing = {"connect_timeout": 10, "tcp_user_timeout": 15_000}
+    noticing |= {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
+    database["OPTIONS"] = noticing | database.get("OPTIONS", {})
 DATABASES = {"default": database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

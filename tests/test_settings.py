@@ -1,5 +1,6 @@
 """The environment is a contract: what cannot be read stops the start with the variable's name."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -53,6 +54,15 @@ def test_the_secret_key_is_required_unless_debug(tmp_path: Path) -> None:
     done = load(tmp_path)
     assert done.returncode != 0
     assert '"SECRET_KEY" not set' in done.stderr
+
+
+def test_a_dead_connection_is_noticed(tmp_path: Path) -> None:
+    """Within half a lease, unless the URL says otherwise: without a limit a host that is cut off waits for long."""
+    url = "postgres://me@db.example.com/name?tcp_user_timeout=1000&sslmode=require"
+    done = load(tmp_path, "DATABASES", SECRET_KEY="x", DATABASE_URL=url)
+    options = ast.literal_eval(done.stdout)["DATABASES"]["default"]["OPTIONS"]
+    assert (str(options["tcp_user_timeout"]), options["sslmode"]) == ("1000", "require")
+    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 15
 
 
 def test_defaults(tmp_path: Path) -> None:

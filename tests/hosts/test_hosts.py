@@ -84,7 +84,7 @@ def test_one_sweep_at_a_time(host: MakeHost) -> None:
 @pytest.mark.parametrize("silently", [False, True], ids=["reset", "silently"])
 def test_a_host_is_cut_off_in_the_middle_of_a_send(host: MakeHost, silently: bool) -> None:
     """Law: another host takes over once the lease has passed. Who comes back late can record nothing, and works
-    again by itself."""
+    again by itself: no process of it dies of the cut."""
     first = host("first").start_cluster()
     row = accept("gated")
     wait_until(lambda: first.has_begun("gated"))
@@ -103,6 +103,7 @@ def test_a_host_is_cut_off_in_the_middle_of_a_send(host: MakeHost, silently: boo
     after = accept("after")
     wait_until(lambda: is_sent(after))
     assert first.lines()[-1] == "notification for you@example.com: after"
+    assert "death=sudden" not in first.said()
 
 
 def test_clocks_of_hosts_an_hour_apart(host: MakeHost) -> None:

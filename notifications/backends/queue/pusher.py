@@ -192,7 +192,7 @@ class Pusher(Crew):
             self.away_until = now + 0.25
             connections[self.table.using].close()
             if self.listener.raw is not None:
-                self.selector.unregister(self.listener.raw.fileno())
+                self.selector.unregister(self.listener.fd)
                 self.listener.close()
             if self.stopping:
                 self.put_back.clear()  # their leases end by themselves

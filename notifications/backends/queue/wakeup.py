@@ -57,6 +57,7 @@ class Listener:
         self.using = using
         self.version: int | None = None
         self.raw: Any = None
+        self.fd = -1  # of `raw`, which itself no longer tells when its connection is lost
 
     def open(self) -> int | None:
         """Start listening. Gives a file descriptor that becomes readable, or None where one has to look."""
@@ -64,11 +65,13 @@ class Listener:
             return None
         self.close()
         wrapper = _without_pool(self.using)
-        wrapper.connect()
-        self.raw = wrapper.connection
-        self.raw.autocommit = True
-        self.raw.execute(f"LISTEN {CHANNEL}")
-        return int(self.raw.fileno())
+        with wrapper.wrap_database_errors:  # else the driver's own come through, which nobody expects
+            wrapper.connect()
+            raw: Any = wrapper.connection
+            raw.autocommit = True
+            raw.execute(f"LISTEN {CHANNEL}")
+        self.raw, self.fd = raw, int(raw.fileno())
+        return self.fd
 
     @property
     def must_look(self) -> bool:
@@ -77,7 +80,8 @@ class Listener:
     def heard(self) -> bool:
         """Take what has come in. On SQLite this is the look, about 5 µs."""
         if self.raw is not None:
-            return bool(list(self.raw.notifies(timeout=0)))
+            with connections[self.using].wrap_database_errors:
+                return bool(list(self.raw.notifies(timeout=0)))
         if not self.must_look:
             return False  # the connection is lost, and not made again yet
         connections[self.using].ensure_connection()
