@@ -1,5 +1,6 @@
 """What every test may use. Tests that start processes are marked `process`; all others finish in milliseconds."""
 
+import gc
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.test import override_settings
+from hypothesis import settings as property_settings
 from rest_framework.test import APIClient
 
 from notifications import services
@@ -14,17 +17,33 @@ from notifications.background.testing import stop_pool
 from notifications.models import Notification
 from tests import recording_channel
 
+# `make test-fast` looks at fewer examples of each property than `make test`.
+property_settings.register_profile("fast", max_examples=10)
 
-@pytest.fixture(autouse=True)
-def log_file(settings: Any, tmp_path: Path) -> Path:
-    """The log channel of this test writes here."""
-    path = tmp_path / "log.txt"
-    settings.CHANNELS = {
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end: the garbage collector need not look at it again and again."""
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def log_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The channels of all tests; the log channel writes here."""
+    path = tmp_path_factory.mktemp("log") / "log.txt"
+    channels = {
         "log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS": {"path": path}},
         "recording": {"BACKEND": "tests.recording_channel.RecordingChannel"},
         "waiting": {"BACKEND": "tests.recording_channel.WaitingChannel"},
     }
-    return path
+    with override_settings(CHANNELS=channels):
+        yield path
+
+
+@pytest.fixture
+def log_file(log_path: Path) -> Path:
+    """What the log channel writes in this test."""
+    log_path.unlink(missing_ok=True)
+    return log_path
 
 
 @pytest.fixture(autouse=True)

@@ -77,7 +77,7 @@ class Conversation(socketserver.StreamRequestHandler):
 def serving(answers: Callable[[str, str], str | None] = lambda step, argument: None) -> Iterator[Any]:
     """A server on a free port. `answers(step, argument)` gives another answer, DROP or HANG; None: as usual."""
     with Server(answers) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.002})
         thread.start()
         try:
             yield server

@@ -76,8 +76,8 @@ def test_notify_gives_up_waiting() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_notify_reports_a_failure(log_file: Path, settings: Any) -> None:
     """Exit status 1, with the last error."""
-    settings.CHANNELS["log"]["OPTIONS"]["path"] = log_file / "no" / "folder"
-    settings.CHANNELS = {"log": {**settings.CHANNELS["log"], "RETRY": {"MAX_ATTEMPTS": 1}}}
+    nowhere = {"OPTIONS": {"path": log_file / "no" / "folder"}, "RETRY": {"MAX_ATTEMPTS": 1}}
+    settings.CHANNELS = {"log": {**settings.CHANNELS["log"], **nowhere}}
     with pytest.raises(CommandError, match="failed: Could not write the log file") as caught:
         run("notify", "you@example.com", "--via", "thread", "--wait")
     assert caught.value.returncode == 1

@@ -196,14 +196,16 @@ def test_the_record_outlives_its_connection(accepted: Accept) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows, not the database")
-def test_the_record_outlives_a_locked_file(accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_record_outlives_a_locked_file(
+    accepted: Accept, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody holds the file for longer than SQLite waits: the record is tried again until it is free."""
     row = accepted()
     other = connections.create_connection("default")
     other.inc_thread_sharing()
 
     def lock(message: Any) -> None:
-        rows("PRAGMA busy_timeout = 1", connection)
+        monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.01)
         rows("BEGIN IMMEDIATE", other)
 
     def unlock(record: logging.LogRecord) -> bool:

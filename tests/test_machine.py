@@ -165,6 +165,7 @@ class Notifications(Workers):
             self.atomic.__exit__(None, None, None)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_any_order_of_events(settings: Any) -> None:
     """Law: whatever happens in whatever order, rows, attempts and entries are as the model says, nothing is sent

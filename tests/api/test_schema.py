@@ -31,6 +31,7 @@ Notification.objects.update(status=Status.UNKNOWN)
 """
 
 
+@pytest.mark.slow
 def test_valid_and_without_a_warning(tmp_path: Path) -> None:
     """`spectacular --validate --fail-on-warn` is clean."""
     call_command("spectacular", "--validate", "--fail-on-warn", file=str(tmp_path / "schema.yaml"))
