@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
 import httpx
@@ -17,6 +18,8 @@ class Service:
     url: str
     env: dict[str, str]
     folder: Path
+    web: Popen[bytes]
+    cluster: Popen[bytes]
 
     def log_lines(self) -> list[str]:
         path = self.folder / "log.txt"
@@ -55,12 +58,17 @@ def serving(folder: Path, database_url: str, **env: str) -> Iterator[Service]:
     assert migrated.returncode == 0, migrated.stderr
     gunicorn = Path(sys.executable).with_name("gunicorn")
     with (
-        running(gunicorn, "project.wsgi", env=env, output=folder / "web.txt"),
-        running(sys.executable, "manage.py", "qcluster", env=env, output=folder / "worker.txt"),
+        running(gunicorn, "project.wsgi", env=env, output=folder / "web.txt") as web,
+        working(folder, env) as cluster,
     ):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(url))
-        yield Service(url, env, folder)
+        yield Service(url, env, folder, web, cluster)
+
+
+def working(folder: Path, env: dict[str, str]) -> AbstractContextManager[Popen[bytes]]:
+    """A cluster of this service until the block ends."""
+    return running(sys.executable, "manage.py", "qcluster", env=env, output=folder / "worker.txt")
 
 
 def answers(url: str) -> bool:
