@@ -1,113 +1,21 @@
-"""The clerk: looks at what is asked for, and writes what was accepted. Called by the front desk, in its transaction."""
+"""The clerk: writes what was accepted, row and entry. Called by the front desk, in its transaction."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache
 from itertools import batched
-from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, Task, TaskResult, task_backends
+from django.tasks import Task, TaskResult
 
-from . import limits, statements, tasks, tracing
+from . import limits, statements
 from .backends.enqueueing import enqueue_many, enqueue_with_row
-from .backends.fallback import taker_of
-from .channels import channels
-from .clock import database_now
-from .conf import QUEUE, backend_alias, notification_settings, via_choices, via_of
+from .conf import notification_settings
 from .exceptions import RecipientLimitReached
-from .models import Notification, database, new_id
-from .request_id import request_id
+from .models import Notification, database
+from .orders import Order, Refusal
 from .signals import accepted
 
 ENTRY = 100  # notifications of a batch that share an entry of the queue
-MAX_RECIPIENT = 2048  # bytes: what an entry of PostgreSQL's index can hold, with room to spare
-HTML = 10  # times as long as the text may be its HTML
-CATEGORY = re.compile(r"[a-z0-9][a-z0-9._-]{0,49}")
-
-Refusal = ValidationError | RecipientLimitReached
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What may be written: the row's fields, checked, and the task that will deliver it."""
-
-    task: Task
-    fields: dict[str, Any]
-    requested_via: str = ""  # where another one takes it
-    id: UUID = field(default_factory=new_id)
-
-    @property
-    def dedupe_key(self) -> str:
-        key: str = self.fields["dedupe_key"]
-        return key
-
-    def row(self, task_id: str) -> Notification:
-        row = Notification(id=self.id, task_id=task_id, **self.fields)
-        row.requested_via = self.requested_via
-        return row
-
-
-def order(
-    *,
-    recipient: str,
-    message: str,
-    subject: str = "",
-    html: str = "",
-    category: str = "",
-    channel: str | None = None,
-    via: str | None = None,
-    due_at: datetime | None = None,
-    dedupe_key: str = "",
-    owner: Any = None,
-    now: Callable[[], datetime] | None = None,
-) -> Order:
-    """Raises ValidationError with everything that is wrong, by field. `now` is how to ask the database for its time."""
-    settings = notification_settings()
-    fields = _clean(
-        recipient=recipient,
-        subject=subject,
-        message=message,
-        html=html,
-        category=category,
-        channel=channel or settings.channel,
-        via=QUEUE if via == DEFAULT_TASK_BACKEND_ALIAS else via or settings.via,
-        dedupe_key=dedupe_key,
-    )
-    fields |= {"owner": owner, "request_id": request_id.get(), "due_at": None}
-    task = tasks.lane(fields["channel"])
-    alias = backend_alias(requested := fields["via"])
-    if due_at is not None and due_at > (now or _now)():
-        task = task.using(run_after=due_at, backend=alias if task_backends[alias].supports_defer else None)
-        fields["due_at"] = due_at
-        return Order(task, fields)
-    alias = taker_of(alias)
-    fields["via"] = via_of(alias)
-    if fields["via"] != QUEUE:
-        task = task.using(
-            backend=alias, priority=task.priority if task_backends[alias].supports_priority else 0
-        )
-    return Order(task, fields, "" if fields["via"] == requested else requested)
-
-
-def orders(items: Iterable[Mapping[str, Any]], *, owner: Any) -> list[Order | Refusal]:
-    """What becomes of each item, in order. They share one look at the clock."""
-    now = cache(_now)
-    found: list[Order | Refusal] = []
-    for item in items:
-        try:
-            found.append(order(**item, owner=owner, now=now))
-        except ValidationError as error:
-            found.append(error)
-    return found
-
-
-def _now() -> datetime:
-    return database_now(database())
 
 
 def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notification:
@@ -115,11 +23,27 @@ def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notificati
     if order.dedupe_key and (there := _with_keys([order])):
         return _duplicate(there[order.dedupe_key])
     limits.count(order.fields["recipient"])
-    task_id = enqueue_with_row(order.task, [tracing.carried(str(order.id))], enqueue=enqueue)
-    notification = order.row(task_id)
-    _store([notification])
-    _announce(notification)
+    [notification] = _insert([order])
+    enqueue_afterwards([order], enqueue)
+    announce(notification)
     return notification
+
+
+def write_together(orders: Sequence[Order]) -> list[Notification | RecipientLimitReached]:
+    """Orders of several callers, none of them with a key. Each of them still has to `enqueue_afterwards`."""
+    refused = _over_limit(dict(enumerate(orders)))
+    rows = iter(_insert([order for position, order in enumerate(orders) if position not in refused]))
+    return [refused.get(position) or next(rows) for position in range(len(orders))]
+
+
+def enqueue_afterwards(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> None:
+    """Enqueue, when the transaction has committed, the tasks that have no entry in it."""
+    by_task: dict[Task, list[str]] = {}
+    for order in orders:
+        if not _has_entries(order.task):
+            by_task.setdefault(order.task, []).append(order.argument)
+    for task, ids in by_task.items():
+        enqueue_with_row(task, ids, enqueue=enqueue)
 
 
 def write_many(
@@ -143,7 +67,11 @@ def write_many(
     for position, refusal in _over_limit(new).items():
         results[position] = refusal
         del new[position]
-    results |= dict(zip(new, _insert(list(new.values()), enqueue), strict=True))
+    rows = _insert(list(new.values()))
+    enqueue_afterwards(list(new.values()), enqueue)
+    for row in rows:
+        announce(row)
+    results |= dict(zip(new, rows, strict=True))
     for position, order in enumerate(orders):
         if position not in results and isinstance(order, Order):
             first = results[mine[order.dedupe_key]]
@@ -163,29 +91,33 @@ def _over_limit(orders: Mapping[int, Order]) -> dict[int, RecipientLimitReached]
     return dict(sorted(refused.items()))
 
 
-def _insert(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> list[Notification]:
+def _insert(orders: Sequence[Order]) -> list[Notification]:
+    """Entries where they can be written in the transaction, and rows: one statement for all of each."""
     by_task: dict[Task, list[Order]] = {}
     for order in orders:
-        by_task.setdefault(order.task, []).append(order)
+        if _has_entries(order.task):
+            by_task.setdefault(order.task, []).append(order)
     task_ids: dict[UUID, str] = {}
     for alias in {task.backend for task in by_task}:
-        groups = {task: group for task, group in by_task.items() if task.backend == alias}
-        if hasattr(task_backends[alias], "enqueue_many"):
-            entries = [(task, part) for task, group in groups.items() for part in batched(group, ENTRY)]
-            ids = enqueue_many(
-                (task, [[tracing.carried(str(order.id)) for order in part]]) for task, part in entries
-            )
-            for (_, part), task_id in zip(entries, ids, strict=True):
-                task_ids |= dict.fromkeys((order.id for order in part), task_id)
-        else:  # not one task each: such a backend may run them on threads of this process
-            for task, group in groups.items():
-                enqueue_with_row(task, [tracing.carried(str(order.id)) for order in group], enqueue=enqueue)
+        entries = [
+            (task, part)
+            for task, group in by_task.items()
+            if task.backend == alias
+            for part in batched(group, ENTRY)
+        ]
+        ids = enqueue_many((task, [[order.argument for order in part]]) for task, part in entries)
+        for (_, part), task_id in zip(entries, ids, strict=True):
+            task_ids |= dict.fromkeys((order.id for order in part), task_id)
     rows = [order.row(task_ids.get(order.id, "")) for order in orders]
     if rows:
         _store(rows)
-    for row in rows:
-        _announce(row)
     return rows
+
+
+def _has_entries(task: Task) -> bool:
+    """Whether the task's backend writes what waits to this database, in the transaction. A thread, say, does not."""
+    backend = task.get_backend()
+    return hasattr(backend, "enqueue_many") and getattr(backend, "enqueues_in_transaction", False)
 
 
 def _store(rows: Sequence[Notification]) -> None:
@@ -197,7 +129,7 @@ def _store(rows: Sequence[Notification]) -> None:
         row._state.adding, row._state.db = False, database()  # noqa: SLF001  (as Model.save does)
 
 
-def _announce(notification: Notification) -> None:
+def announce(notification: Notification) -> None:
     accepted.send(
         sender=Notification,
         notification_id=notification.pk,
@@ -220,49 +152,3 @@ def _with_keys(orders: Sequence[Order]) -> dict[str, Notification]:
 def _duplicate(notification: Notification) -> Notification:
     notification.is_duplicate = True
     return notification
-
-
-def _clean(**fields: Any) -> dict[str, Any]:
-    """The fields as they are stored. Raises ValidationError with everything that is wrong, by field."""
-    errors: dict[str, ValidationError] = {}
-    if fields["via"] not in via_choices():
-        errors["via"] = _unknown("via", via_choices())
-    limit = notification_settings().max_message_length
-    for name in ("subject", "message", "html", "dedupe_key"):
-        if "\0" in fields[name]:
-            errors[name] = ValidationError("Null characters are not allowed.", code="null_characters")
-    if len(fields["message"]) > limit:
-        errors["message"] = ValidationError(f"A message has at most {limit} characters.", code="max_length")
-    if len(fields["subject"]) > 255 or "\n" in fields["subject"] or "\r" in fields["subject"]:
-        errors["subject"] = ValidationError(
-            "A subject is one line of at most 255 characters.", code="invalid"
-        )
-    if len(fields["html"]) > HTML * limit:
-        errors["html"] = ValidationError(
-            f"The HTML has at most {HTML * limit} characters.", code="max_length"
-        )
-    if fields["category"] and not CATEGORY.fullmatch(fields["category"]):
-        errors["category"] = ValidationError(
-            "A category is a name of at most 50 lower-case letters, digits, dots, dashes and underscores.",
-            code="invalid",
-        )
-    if len(fields["dedupe_key"]) > 255:
-        errors["dedupe_key"] = ValidationError("A key has at most 255 characters.", code="max_length")
-    if fields["channel"] not in channels.settings:
-        errors["channel"] = _unknown("channel", sorted(channels.settings))
-    else:
-        try:
-            fields["recipient"] = channels[fields["channel"]].clean_recipient(fields["recipient"])
-        except ValidationError as error:
-            errors["recipient"] = error
-    if len(fields["recipient"].encode(errors="surrogatepass")) > MAX_RECIPIENT:
-        errors["recipient"] = ValidationError(
-            f"A recipient has at most {MAX_RECIPIENT} bytes.", code="max_length"
-        )
-    if errors:
-        raise ValidationError(errors)
-    return fields
-
-
-def _unknown(name: str, choices: list[str]) -> ValidationError:
-    return ValidationError(f"Unknown {name}. Choose one of: {', '.join(choices)}.", code="unknown")

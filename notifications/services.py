@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import batched
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.tasks import TaskResult, task_backends
 
-from . import heartbeat, intake, limits, recovery, retention, tasks, tracing
+from . import heartbeat, intake, limits, orders, recovery, retention, tasks, tracing
 from .clock import database_now
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
-from .intake import Order, Refusal
+from .gathering import Gathering
 from .models import IdempotencyKey, Notification, database
+from .orders import Order, Refusal
 from .schedule import Due
 
 CHUNK = 1000  # notifications of a batch that are written in one transaction
@@ -50,7 +52,7 @@ def accept(
     Raises django.core.exceptions.ValidationError, by field, for what cannot be accepted, and
     RecipientLimitReached for a recipient who has got enough; nothing is stored.
     """
-    order = intake.order(
+    order = orders.make(
         recipient=recipient,
         message=message,
         subject=subject,
@@ -78,12 +80,12 @@ def accept_many(
     INSERTs and one transaction each. With `all_or_nothing` there is one transaction, and the first error of
     any kind stores nothing: raises BatchRefused with all of them.
     """
-    orders = intake.orders(items, owner=owner)
+    asked = orders.make_many(items, owner=owner)
     if not all_or_nothing:
-        return [result for chunk in batched(orders, CHUNK) for result in _accept_chunk(chunk, enqueue)]
-    _refuse_batch(orders)
+        return [result for chunk in batched(asked, CHUNK) for result in _accept_chunk(chunk, enqueue)]
+    _refuse_batch(asked)
     with transaction.atomic(using=database()):
-        results = [result for chunk in batched(orders, CHUNK) for result in _accept_chunk(chunk, enqueue)]
+        results = [result for chunk in batched(asked, CHUNK) for result in _accept_chunk(chunk, enqueue)]
         _refuse_batch(results)
     return results
 
@@ -103,7 +105,7 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
     """
     if not notification.is_final:
         raise InvalidStatus(f"Notification {notification.pk} is {notification.status}: it is not over yet.")
-    order = intake.order(
+    order = orders.make(
         recipient=notification.recipient,
         message=notification.message,
         subject=notification.subject,
@@ -166,6 +168,26 @@ def prune() -> int:
 
 @tracing.accepting
 def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
+    if order.dedupe_key or connections[database()].in_atomic_block:
+        return _accept_alone(order, enqueue)
+    result = _gathering.join(order.bound())  # a transaction of ours, which others may share
+    if isinstance(result, RecipientLimitReached):
+        raise result
+    # It is accepted now: should this fail, the sweep has it.
+    transaction.on_commit(partial(intake.enqueue_afterwards, [order], enqueue), database(), robust=True)
+    intake.announce(result)
+    return result
+
+
+def _write_together(orders: Sequence[Order]) -> Sequence[Notification | RecipientLimitReached]:
+    with transaction.atomic(using=database()):
+        return intake.write_together(orders)
+
+
+_gathering = Gathering(_write_together)
+
+
+def _accept_alone(order: Order, enqueue: Enqueue | None) -> Notification:
     try:
         with transaction.atomic(using=database()):
             return intake.write(order, enqueue)

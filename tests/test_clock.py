@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from notifications import intake, limits, overview, services, tasks
+from notifications import limits, orders, overview, services, tasks
 from notifications.backends.queue.aftermath import settle_crashed
 from notifications.backends.queue.broker import OrmBroker
 from notifications.clock import database_now
@@ -63,9 +63,9 @@ def test_many_look_at_the_clock_once(off: timedelta, django_assert_num_queries: 
     """Not once for each that is scheduled, and not at all where nothing is."""
     item = {"recipient": "you@example.com", "message": "hello"}
     with django_assert_num_queries(0):
-        intake.orders([item] * 3, owner=None)
+        orders.make_many([item] * 3, owner=None)
     with django_assert_num_queries(1):
-        intake.orders([item | {"due_at": timezone.now()}] * 3, owner=None)
+        orders.make_many([item | {"due_at": timezone.now()}] * 3, owner=None)
 
 
 def test_sent_again_is_due_at_once(off: timedelta, accepted: Accept) -> None:

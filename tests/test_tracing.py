@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connections
 from django.utils import timezone
 from django_q.models import OrmQ
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -226,3 +228,27 @@ def test_nothing_is_imported_for_nobody() -> None:
         "import sys; from notifications import services; print([m for m in sys.modules if 'opentel' in m])"
     )
     assert manage("shell", "--no-imports", "-c", script, env={"DEBUG": "true"}).stdout == "[]\n"
+
+
+def test_who_shares_a_write_keeps_its_own_trace(ended: Ended) -> None:
+    """Law: another thread may write what this one accepted; what is delivered is below its own acceptance."""
+
+    def accept(name: str) -> Notification:
+        try:
+            return services.accept(recipient=f"{name}@example.com", message="hello", channel="recording")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(3) as threads:
+        with services._gathering._turn:
+            futures = [threads.submit(accept, name) for name in "abc"]
+            wait_until(lambda: len(services._gathering._waiting) == 3)
+        given = {str(future.result().pk) for future in futures}
+    assert OrmQ.objects.count() == 1
+    work()
+    spans = ended()
+    accepted = {span.attributes["notification.id"]: span for span in spans["accept"] if span.attributes}
+    assert accepted.keys() == given
+    for span in spans["deliver"]:
+        assert span.attributes
+        assert ids(span)[1] == id_of(accepted[span.attributes["notification.id"]])

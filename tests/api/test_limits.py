@@ -101,7 +101,7 @@ class TestRecipients:
         """The count is part of the transaction that accepts."""
         settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"day": 1}
         with monkeypatch.context() as broken:
-            broken.setattr("notifications.intake.enqueue_with_row", lambda *args, **kwargs: 1 / 0)
+            broken.setattr("notifications.intake.enqueue_many", lambda *args, **kwargs: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 services.accept(**NEW)
         services.accept(**NEW)

@@ -178,7 +178,7 @@ def test_a_bug_is_a_problem_document_without_a_traceback(
     """500 says nothing of the inside; the log does."""
     client = APIClient(raise_request_exception=False)
     client.force_authenticate(admin_user)
-    monkeypatch.setattr("notifications.intake.tasks", None)
+    monkeypatch.setattr("notifications.orders.tasks", None)
     document = problem(client.post(SEND), 500)
     assert "AttributeError" not in json.dumps(document)
     assert "AttributeError" in caplog.text
@@ -236,7 +236,7 @@ def test_a_row_that_cannot_be_written_leaves_no_entry(
     api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row and entry are one transaction: the database refuses the row, and the entry is gone too."""
-    monkeypatch.setattr("notifications.intake._clean", lambda **fields: {**fields, "status": "unheard of"})
+    monkeypatch.setattr("notifications.orders._clean", lambda **fields: {**fields, "status": "unheard of"})
     with pytest.raises(IntegrityError):
         api.post(SEND)
     assert OrmQ.objects.count() == Notification.objects.count() == 0

@@ -1,0 +1,181 @@
+"""Group commit: who writes together, what each gets, and that nobody suffers for another."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.db import connections, transaction
+from django_q.models import OrmQ
+
+from notifications import services
+from notifications.exceptions import RecipientLimitReached
+from notifications.gathering import MOST, Gathering
+from notifications.models import Notification
+from tests.processes import wait_until
+
+type Together = Callable[[Gathering, Sequence[Callable[[], object]]], list[Future]]
+
+
+@pytest.fixture
+def together() -> Together:
+    """Have several callers wait for their turn at once, then let them go. They have ended when it returns."""
+
+    def run(gathering: Gathering, calls: Sequence[Callable[[], object]]) -> list[Future]:
+        with ThreadPoolExecutor(len(calls)) as threads, gathering._turn:
+            futures = [threads.submit(_in_a_thread, call) for call in calls]
+            wait_until(lambda: len(gathering._waiting) == len(calls), every=0.001)
+        return futures
+
+    return run
+
+
+def _in_a_thread(call: Callable[[], object]) -> object:
+    try:
+        return call()
+    finally:
+        connections.close_all()
+
+
+class Written:
+    """A `write` that keeps what it was given, and fails for items that say so."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def __call__(self, items: Sequence[str]) -> list[str]:
+        self.batches.append(sorted(items))
+        for item in items:
+            if item.startswith("bad"):
+                raise ValueError(item)
+        return [item.upper() for item in items]
+
+
+def test_a_single_caller_waits_for_nobody() -> None:
+    """Law: who finds nobody at work is written alone, at once."""
+    written = Written()
+    gathering = Gathering(written)
+    assert [gathering.join("a"), gathering.join("b")] == ["A", "B"]
+    assert written.batches == [["a"], ["b"]]
+
+
+def test_who_waits_is_written_together(together: Together) -> None:
+    """Law: one write for all who wait, and each gets the result of its own item."""
+    written = Written()
+    gathering = Gathering(written)
+    futures = together(gathering, [lambda item=item: gathering.join(item) for item in "abc"])
+    assert [future.result() for future in futures] == ["A", "B", "C"]
+    assert written.batches == [["a", "b", "c"]]
+
+
+def test_no_write_grows_without_bound(together: Together) -> None:
+    """Law: at most MOST at once; the rest is written next, and whoever leads stays until it is written itself."""
+    written = Written()
+    gathering = Gathering(written)
+    items = [f"{number:03}" for number in range(MOST + 5)]
+    futures = together(gathering, [lambda item=item: gathering.join(item) for item in items])
+    assert [future.result() for future in futures] == items
+    assert [len(batch) for batch in written.batches] == [MOST, 5]
+
+
+def test_one_that_cannot_be_written_takes_nobody_with_it(together: Together) -> None:
+    """Law: after a failure each is written alone, and gets its own result or its own error."""
+    written = Written()
+    gathering = Gathering(written)
+    futures = together(
+        gathering, [lambda item=item: gathering.join(item) for item in ("a", "bad 1", "bad 2")]
+    )
+    assert futures[0].result() == "A"
+    assert [str(future.exception()) for future in futures[1:]] == ["bad 1", "bad 2"]
+    assert sorted(written.batches) == [["a"], ["a", "bad 1", "bad 2"], ["bad 1"], ["bad 2"]]
+
+
+def test_an_error_of_one_alone_is_raised_at_once() -> None:
+    """Law: what failed alone is not tried again, and the next one finds the turn free."""
+    written = Written()
+    gathering = Gathering(written)
+    with pytest.raises(ValueError, match="bad"):
+        gathering.join("bad")
+    assert gathering.join("a") == "A"
+    assert written.batches == [["bad"], ["a"]]
+
+
+def test_a_write_may_bring_the_next() -> None:
+    """Law: what a write sets off in its own thread may join, without waiting for itself."""
+
+    def write(items: Sequence[int]) -> list[int]:
+        return [item if item == 0 else gathering.join(item - 1) + 1 for item in items]
+
+    gathering: Gathering[int, int] = Gathering(write)
+    assert gathering.join(2) == 2
+
+
+def accept(recipient: str, **fields: object) -> Callable[[], Notification]:
+    return lambda: services.accept(recipient=recipient, message="hello", **fields)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_requests_of_one_moment_share_a_transaction(together: Together) -> None:
+    """Law: their rows are written together, their entry is one, and each caller gets its own notification."""
+    futures = together(services._gathering, [accept(f"{name}@example.com") for name in "abc"])
+    given = [future.result() for future in futures]
+    assert [row.recipient for row in given] == ["a@example.com", "b@example.com", "c@example.com"]
+    rows = Notification.objects.in_bulk([row.pk for row in given])
+    assert {rows[row.pk].recipient for row in given} == {row.recipient for row in given}
+    assert len({row.created_at for row in rows.values()}) == 1
+    [entry] = OrmQ.objects.all()
+    assert {row.task_id.rpartition("-")[2] for row in rows.values()} == {str(entry.pk)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_recipient_who_has_got_enough_is_refused_alone(together: Together, settings) -> None:
+    """Law: a limit stops the one it is about, whoever shares its transaction."""
+    settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"day": 1}
+    names = ["a@example.com", "b@example.com", "a@example.com"]
+    futures = together(services._gathering, [accept(name) for name in names])
+    refused = [future for future in futures if isinstance(future.exception(), RecipientLimitReached)]
+    assert len(refused) == 1
+    assert refused[0] is not futures[1]
+    assert Notification.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_the_database_refuses_is_refused_alone(together: Together, monkeypatch) -> None:
+    """Law: an error of one row rolls back what was written with it, and the others are written all the same."""
+    real = services.orders._clean
+    monkeypatch.setattr(
+        services.orders,
+        "_clean",
+        lambda **fields: real(**fields) | ({"status": "?"} if "b@" in fields["recipient"] else {}),
+    )
+    names = ["a@example.com", "b@example.com", "c@example.com"]
+    futures = together(services._gathering, [accept(name) for name in names])
+    assert [bool(future.exception()) for future in futures] == [False, True, False]
+    assert set(Notification.objects.values_list("recipient", flat=True)) == {names[0], names[2]}
+    assert OrmQ.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_callers_own_transaction_is_shared_with_nobody() -> None:
+    """Law: inside `atomic` the caller's rollback leaves nothing, so nobody else may be in it."""
+    with services._gathering._turn, ThreadPoolExecutor(1) as thread:
+
+        def rolled_back() -> None:
+            with transaction.atomic():
+                services.accept(recipient="a@example.com", message="hello")
+                transaction.set_rollback(True)
+
+        thread.submit(_in_a_thread, rolled_back).result(20)
+        assert not services._gathering._waiting
+    assert not Notification.objects.exists()
+    assert not OrmQ.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_cannot_be_handed_to_a_thread_is_accepted_all_the_same() -> None:
+    """Law: once the row is committed the answer is yes, for the sweep will have it delivered."""
+
+    def enqueue(*args: object) -> None:
+        raise RuntimeError("no threads left")
+
+    given = services.accept(recipient="a@example.com", message="hello", via="thread", enqueue=enqueue)
+    assert Notification.objects.get() == given
