@@ -10,13 +10,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from environs import Env, validate
+from environs import validate
 
-env = Env()
-env.read_env(str(Path(__file__).resolve().parent.parent / ".env"), recurse=False)
+from project.environment import DEBUG, env
 
 LOG_LEVEL = env.str(
     "LOG_LEVEL",
@@ -25,7 +23,7 @@ LOG_LEVEL = env.str(
 )
 LOG_FORMAT = env.str(
     "LOG_FORMAT",
-    default="line" if env.bool("DEBUG", default=False) else "json",
+    default="line" if DEBUG else "json",
     validate=validate.OneOf(["json", "line"]),
 )
 

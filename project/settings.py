@@ -6,57 +6,23 @@ start with the variable's name.
 
 from datetime import timedelta
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from django.utils.csp import CSP
-from environs import Env, validate
+from environs import validate
 
-from project.logs import LOG_LEVEL as LOG_LEVEL
+from project.database import tuned
+from project.environment import BASE_DIR, DEBUG, env
 from project.logs import LOGGING as LOGGING
+from project.mail import mailers
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
-env = Env()
-env.read_env(str(BASE_DIR / ".env"), recurse=False)
-
-# --- from the environment ---------------------------------------------------------------------------------
-
-DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = (
     env.str("SECRET_KEY", default="insecure-key-for-development-only")
     if DEBUG
     else env.str("SECRET_KEY", validate=validate.Length(min=1))
 )
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
-QCLUSTER_WORKERS = env.int("QCLUSTER_WORKERS", default=2, validate=validate.Range(min=1))
-
-# --- database ---------------------------------------------------------------------------------------------
-
-database: dict[str, Any] = dict(env.dj_db_url("DATABASE_URL", default="sqlite:///db.sqlite3"))
-database["CONN_MAX_AGE"] = None  # a POST that opens its own connection costs four times as much
-database["CONN_HEALTH_CHECKS"] = True
-if database["ENGINE"] == "django.db.backends.sqlite3":
-    database["ENGINE"] = "project.sqlite3"  # the same, but for how it waits for the writer
-    if database["NAME"] != ":memory:":
-        database["NAME"] = BASE_DIR / database["NAME"]
-    database["OPTIONS"] = {
-        # Readers never wait for the writer, and a commit costs no fsync: a crash of the machine (not of a
-        # process) may take back the last commits, it never damages the file.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
-        # Take the write lock at BEGIN. A transaction that upgrades later fails at once with "database is
-        # locked", whatever the timeout says.
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-    }
-elif database["ENGINE"] == "django.db.backends.postgresql":
-    # A host that is cut off hears nothing, and would wait for a quarter of an hour. So it knows within half a lease,
-    # and connects anew. What DATABASE_URL says goes first (`?tcp_user_timeout=…`).
-    noticing = {"connect_timeout": 10, "tcp_user_timeout": 15_000}
-    noticing |= {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3}
-    database["OPTIONS"] = noticing | database.get("OPTIONS", {})
-DATABASES = {"default": database}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": tuned(env.dj_db_url("DATABASE_URL", default="sqlite:///db.sqlite3"))}
 
 # --- the service ------------------------------------------------------------------------------------------
 
@@ -91,28 +57,7 @@ if webhook_secrets:
         "OPTIONS": {"secrets": webhook_secrets},
     }
 
-# E-mail is there where a provider or a server is; with both, the server is for when the provider cannot be reached. In
-# development what would be sent is shown on the console.
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="notifications@example.com")
-mailers: dict[str, dict[str, Any]] = {}
-if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmark, mailgun, amazon_ses, …
-    mailers["default"] = {
-        "BACKEND": f"anymail.backends.{provider}.EmailBackend",
-        "OPTIONS": env.dict("EMAIL_PROVIDER_OPTIONS", default={}),
-    }
-if smtp_host := env.str("EMAIL_SMTP_HOST", default=""):
-    mailers["smtp" if provider else "default"] = {
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {
-            "host": smtp_host,
-            "port": env.int("EMAIL_SMTP_PORT", default=587),
-            "username": env.str("EMAIL_SMTP_USER", default=""),
-            "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
-            "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),
-        },
-    }
-if DEBUG and not mailers:
-    mailers["default"] = {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
 if mailers:
     MAILERS = mailers
     CHANNELS["email"] = {
@@ -169,7 +114,7 @@ Q_CLUSTER: dict[str, Any] = {
     "label": "Queue",
     "orm": "default",
     "broker_class": "notifications.backends.queue.OrmBroker",
-    "workers": QCLUSTER_WORKERS,
+    "workers": env.int("QCLUSTER_WORKERS", default=2, validate=validate.Range(min=1)),
     "timeout": 300,
     "retry": 330,  # seconds an entry stays hidden after a worker took it: must exceed `timeout`
     "max_attempts": 1,
@@ -214,7 +159,6 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "project.urls"
-WSGI_APPLICATION = "project.wsgi.application"
 
 TEMPLATES = [
     {
@@ -240,10 +184,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
-USE_TZ = True
 
 LOGIN_URL = "admin:login"
 
@@ -259,11 +201,6 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["notifications.api.permissions.HasRight"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "notifications.api.negotiation.OnlyJSON",
-    "DEFAULT_PARSER_CLASSES": [
-        "rest_framework.parsers.JSONParser",
-        "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
-    ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "notifications.api.errors.problem_response",
@@ -277,7 +214,6 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "COMPONENT_SPLIT_REQUEST": True,  # what may be left out of a request is there in an answer
     "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,  # who may see the schema may see all of it
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
@@ -300,7 +236,7 @@ SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SESSION_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Everything from here, nothing inline, in nobody's frame.
 SECURE_CSP: dict[str, list[str]] = {
     "default-src": [CSP.SELF],
@@ -310,4 +246,3 @@ SECURE_CSP: dict[str, list[str]] = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
 }
-CSRF_COOKIE_SECURE = not DEBUG

@@ -46,7 +46,7 @@ def test_settings() -> None:
         for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    sources = "".join(map(text, ("project/settings.py", "project/logs.py", "gunicorn.conf.py")))
+    sources = "".join(file.read_text() for file in (*ROOT.glob("project/*.py"), ROOT / "gunicorn.conf.py"))
     read = set(re.findall(r"env\.\w+\(\s*\"(\w+)\"|env\.\w+\('(\w+)'", sources))
     assert named == {name for pair in read for name in pair if name}
 

@@ -18,8 +18,8 @@ def load(tmp_path: Path, *names: str, **environment: str) -> subprocess.Complete
     """The settings as a fresh process reads them, with only this environment and no `.env`."""
     project = tmp_path / "project"
     project.mkdir()
-    for file in ("__init__.py", "settings.py", "logs.py"):
-        (project / file).write_text((ROOT / "project" / file).read_text())
+    for file in (ROOT / "project").glob("*.py"):
+        (project / file.name).write_text(file.read_text())
     return subprocess.run(
         [sys.executable, "-c", PROGRAM % (names,)],
         cwd=tmp_path,

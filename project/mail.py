@@ -1,0 +1,29 @@
+"""Django's MAILERS, from the environment: a provider's API, a mail server, or both.
+
+With both, the server is for when the provider cannot be reached. In development what would be sent is shown on the
+console. With neither there is no e-mail.
+"""
+
+from typing import Any
+
+from project.environment import DEBUG, env
+
+mailers: dict[str, dict[str, Any]] = {}
+if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmark, mailgun, amazon_ses, …
+    mailers["default"] = {
+        "BACKEND": f"anymail.backends.{provider}.EmailBackend",
+        "OPTIONS": env.dict("EMAIL_PROVIDER_OPTIONS", default={}),
+    }
+if host := env.str("EMAIL_SMTP_HOST", default=""):
+    mailers["smtp" if provider else "default"] = {
+        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "OPTIONS": {
+            "host": host,
+            "port": env.int("EMAIL_SMTP_PORT", default=587),
+            "username": env.str("EMAIL_SMTP_USER", default=""),
+            "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
+            "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),
+        },
+    }
+if DEBUG and not mailers:
+    mailers["default"] = {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
