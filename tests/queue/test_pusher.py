@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from notifications.backends.queue import OrmBroker, pusher
+from notifications.backends.queue.pace import HANDFUL, gather_for
 from notifications.backends.queue.processes import Job, Report, Slot, Wire
 from notifications.backends.queue.pusher import Hand, Pusher
 
@@ -81,6 +82,27 @@ def test_a_merged_backlog_is_shared(boss: Pusher, play: Play) -> None:
     enqueue(tasks.collect, 21)
     boss.look()
     assert [len(worker.job().entries) for worker in workers] == [11, 10]
+
+
+def test_a_handful_that_merges_is_one_job(boss: Pusher, play: Play) -> None:
+    """Law: what is known to be quick is not divided while it is little, and the other worker stays free."""
+    workers = [play(pid) for pid in (1, 2)]
+    boss.pace.learn("tests.queue.tasks.collect.call", 0.001)
+    enqueue(tasks.collect, HANDFUL)
+    boss.look()
+    assert len(workers[0].job().entries) == HANDFUL
+    assert not workers[1].hand.jobs
+    enqueue(tasks.collect, 3 * HANDFUL)
+    workers[0].report()
+    boss.look_soon()
+    boss.look()
+    assert [len(worker.job().entries) for worker in workers] == [38, 37]
+
+
+@pytest.mark.parametrize(("claimed", "seconds"), [(0, 0.004), (1, 0.004), (3, 0.012), (200, 0.025)])
+def test_the_more_there_is_the_longer_it_gathers(claimed: int, seconds: float) -> None:
+    """Law: one that comes alone hardly delays the next; under load there is a bound."""
+    assert gather_for(claimed) == pytest.approx(seconds)
 
 
 def test_what_no_worker_can_take_keeps_its_place(boss: Pusher, play: Play) -> None:

@@ -113,7 +113,7 @@ class Crew:
                 self.appetite = room
             while waiting and free:
                 idle = sum(not hand.jobs for hand in free) or 1
-                share = min(room, -(-len(waiting) // idle))
+                share = min(room, max(-(-len(waiting) // idle), self.pace.least(target)))
                 self.hand(free.popleft(), waiting[:share], target, background=background)
                 del waiting[:share]
             self.put_back += [(entry, entry.place) for entry in waiting]

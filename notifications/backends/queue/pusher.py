@@ -21,13 +21,13 @@ from .broker import LEASE, OrmBroker
 from .control import Control
 from .crew import TAKE_BACK_AFTER, Crew, Hand
 from .housekeeping import Housekeeper
+from .pace import GATHER, gather_for
 from .processes import LARGEST_JOB, Slot, Wire, become_child
 from .wakeup import INTERVAL, Listener
 
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = LEASE.total_seconds() / 4
-GATHER = 0.005  # seconds between two claims: under load entries come in batches
 CALM_AFTER = 5.0  # seconds without an entry, after which SQLite is asked less often: every CALM seconds
 CALM = 0.01
 
@@ -87,7 +87,7 @@ class Pusher(Crew):
             moments.append(now + TAKE_BACK_AFTER / 5)
         if not self.stopping and self.free_hands():
             if self.listener.must_look:
-                moments.append(now + (GATHER / 2 if now < self.calm_from else CALM))
+                moments.append(max(self.look_at, now + (GATHER / 2 if now < self.calm_from else CALM)))
             moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
         return max(0.0, min(moments) - now)
 
@@ -114,7 +114,7 @@ class Pusher(Crew):
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
         claimed = self.broker.claim(limit, background=False)
-        self.look_at = now + GATHER
+        self.look_at = now + gather_for(len(claimed))
         if claimed:
             self.hand_out(self.known(claimed), hands)
         behind = self.look_behind()
