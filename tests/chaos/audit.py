@@ -46,6 +46,7 @@ class Audit:
 class Row:
     id: str
     message: str
+    channel: str
     via: str
     status: str
     attempt_count: int
@@ -82,7 +83,7 @@ def audit(ledger: Ledger, faults: Sequence[Fault], log_file: Path) -> Audit:
     poison = [_as_fault(attempt) for row in rows.values() if _kind(row) == "poison" for attempt in row.lost]
     for row in rows.values():
         found.statuses[row.status] += 1
-        found.doubled += max(0, counted[row.message] - 1)
+        found.doubled += max(0, counted[row.message] - 1 - (row.id in ledger.again))
         found.lost_attempts += len(row.lost)
         found.broken += [f"{row.id} ({row.message}) {what}" for what in _breaches(row, counted, ledger)]
         if _kind(row) != "poison":
@@ -92,7 +93,8 @@ def audit(ledger: Ledger, faults: Sequence[Fault], log_file: Path) -> Audit:
                 for attempt in row.lost
                 if not any(_meet(fault, attempt) for fault in [*faults, *poison])
             ]
-            _measure(row, [*faults, *poison], counted, found)
+            if row.channel != "held":  # that one is over when somebody has decided
+                _measure(row, [*faults, *poison], counted, found)
     if entries := OrmQ.objects.count():
         found.broken.append(f"{entries} entries are left in the queue")
     return found
@@ -114,11 +116,15 @@ def _breaches(row: Row, counted: Counter[str], ledger: Ledger) -> Iterator[str]:
         yield f"is {row.status}"
     if _kind(row) == "poison" and row.attempt_count != POISON_ATTEMPTS:
         yield f"was tried {row.attempt_count} times"
-    if lines > 1 + len(row.lost):
+    if row.channel == "held" and lines > 1 + (row.id in ledger.again):
+        yield f"stands {lines} times in the log, and its channel holds what may have arrived"
+    if lines > 1 + len(row.lost) + (row.id in ledger.again):
         yield f"stands {lines} times in the log, with {len(row.lost)} lost attempts"
     if [attempt.number for attempt in row.attempts] != list(range(1, row.attempt_count + 1)):
         yield f"has {row.attempt_count} attempts, and rows for {[a.number for a in row.attempts]}"
-    if Counter(attempt.outcome for attempt in row.attempts)[Outcome.SENT] != (row.status == Status.SENT):
+    if Counter(attempt.outcome for attempt in row.attempts)[Outcome.SENT] != (
+        row.status == Status.SENT and row.id not in ledger.confirmed
+    ):
         yield f"is {row.status}, and its attempts came to {[a.outcome for a in row.attempts]}"
 
 
@@ -163,7 +169,7 @@ def _measure(row: Row, faults: Sequence[Fault], counted: Counter[str], found: Au
 
 
 def _rows() -> dict[str, Row]:
-    columns = "id", "message", "via", "status", "attempt_count", "due_at", "finished_at"
+    columns = "id", "message", "channel", "via", "status", "attempt_count", "due_at", "finished_at"
     rows = {str(row[0]): Row(str(row[0]), *row[1:]) for row in Notification.objects.values_list(*columns)}
     for attempt in Attempt.objects.order_by("notification_id", "number"):
         rows[str(attempt.notification_id)].attempts.append(attempt)

@@ -49,22 +49,26 @@ BREAKS = [
     Break(
         "claim only what is queued",
         "machine",
-        [(file, " AND status = 'queued' AND next", " AND next") for file in (SQLITE, POSTGRESQL)],
+        [(file, " AND n.status = 'queued'", "") for file in (SQLITE, POSTGRESQL)],
     ),
     Break(
         "claim only what is due",
         "machine",
         [
-            (SQLITE, " AND next_attempt_at <= {NOW} || '999'", ""),
-            (POSTGRESQL, " AND next_attempt_at <= clock_timestamp()", ""),
+            (SQLITE, " AND n.next_attempt_at <= {NOW} || '999'", ""),
+            (POSTGRESQL, " AND n.next_attempt_at <= clock_timestamp()", ""),
         ],
     ),
     Break(
         "count the attempt at the claim",
         "machine",
         [
-            (file, "attempt_count = attempt_count + 1", "attempt_count = attempt_count")
-            for file in (SQLITE, POSTGRESQL)
+            (SQLITE, "attempt_count + (due.reason IS NULL)", "attempt_count"),
+            (
+                POSTGRESQL,
+                "n.attempt_count + CASE WHEN due.reason IS NULL THEN 1 ELSE 0 END",
+                "n.attempt_count",
+            ),
         ],
     ),
     Break(
@@ -107,6 +111,17 @@ BREAKS = [
         "give poison up",
         "machine",
         [("notifications/retry.py", "if permanent or attempt >= self.max_attempts:", "if permanent:")],
+    ),
+    Break(
+        "hold what may have arrived", "machine", [(DELIVERY, "elif result.unknown and hold:", "elif False:")]
+    ),
+    *(
+        Break(
+            f"hold what a dead worker was sending ({proof})",
+            proof,
+            [(RECOVERY, "delay = None if hold else policy", "delay = policy")],
+        )
+        for proof in ("machine", "storm")
     ),
     *(
         Break(f"{law} ({proof})", proof, [(RECOVERY, before, after)])

@@ -58,6 +58,17 @@ class NetworkChannel(ChaosChannel):
     concurrent = True
 
 
+class HeldChannel(NetworkChannel):
+    """The same, where the connection dies after the work of every other one, and before its answer."""
+
+    def _send(self, message: Message) -> SendResult:
+        result = super()._send(message)
+        number = int(message.body.split()[1].removesuffix("."))
+        if result.sent and number % 2 and message.attempt == 1:
+            return SendResult.of(DeliveryError("the connection broke", unknown=True))
+        return result
+
+
 class PoisonChannel(LogChannel):
     """Kills whoever tries to send it."""
 

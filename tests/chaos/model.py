@@ -30,7 +30,9 @@ RESULTS = {
     "sent": SENT,
     "refused": SendResult(sent=False, error="busy"),
     "refused for good": SendResult(sent=False, error="no such address", permanent=True),
+    "broke": SendResult(sent=False, error="the connection broke after the work", unknown=True),
 }
+ARRIVES = {"sent", "broke"}
 
 
 @dataclass(slots=True)
@@ -44,6 +46,8 @@ class Expected:
     outcomes: list[str] = field(default_factory=list)
     lines: int = 0  # how often it was sent
     has_entry: bool = True
+    holds: bool = False  # its channel holds what may have arrived
+    again: int = 0  # how often somebody sent it again
 
 
 @dataclass(eq=False, slots=True)
@@ -86,9 +90,9 @@ class Workers(RuleBasedStateMachine):
             row = self.model[id]
             row.outcomes.append(Outcome.LOST)
             row.status, row.due_in, row.has_entry = Status.QUEUED, 0, True
-            assert (id in found.given_up) == (row.attempts == ATTEMPTS)
+            assert (id in found.given_up) == (row.holds or row.attempts >= ATTEMPTS)
             if id in found.given_up:
-                row.status = Status.FAILED
+                row.status = Status.UNKNOWN if row.holds else Status.FAILED
         for id in found.stranded:
             self.model[id].has_entry = True
 
@@ -100,6 +104,12 @@ class Workers(RuleBasedStateMachine):
             self.settle(worker, result)
         self.count_lines(worker, result)
         assert OrmQ.objects.count() == entries
+
+    def held_now(self) -> list[Worker]:
+        """Workers that send something whose channel holds what may have arrived."""
+        return [
+            worker for worker in self.workers if any(self.model[claim.id].holds for claim in worker.claims)
+        ]
 
     def entries(self) -> list[int]:
         return sorted(OrmQ.objects.filter(lock__lte=timezone.now()).values_list("pk", flat=True))
@@ -128,7 +138,7 @@ class Workers(RuleBasedStateMachine):
     def settle(self, worker: Worker, result: str) -> None:
         """As `delivery.deliver` does after the channel has sent."""
         records = [
-            delivery._record(claim, RESULTS[result], POLICY, False, claim.claimed_at)
+            delivery._record(claim, RESULTS[result], POLICY, self.model[claim.id].holds, claim.claimed_at)
             for claim in worker.claims
         ]
         delivery.settle(records, tasks.deliver_later, "default")
@@ -141,18 +151,33 @@ class Workers(RuleBasedStateMachine):
             row = self.model[claim.id]
             if (row.status, row.attempts) != (Status.SENDING, claim.attempt):
                 continue  # fenced off
+            outcome = Outcome.UNKNOWN if result == "broke" else None
             if result == "sent":
                 outcome, row.status = Outcome.SENT, Status.SENT
-            elif result == "refused" and claim.attempt < ATTEMPTS:
-                outcome, row.status, row.due_in, row.has_entry = Outcome.RETRY, Status.QUEUED, 0, True
+            elif result == "broke" and row.holds:
+                row.status = Status.UNKNOWN
+            elif result != "refused for good" and claim.attempt < ATTEMPTS:
+                row.status, row.due_in, row.has_entry = Status.QUEUED, 0, True
+                outcome = outcome or Outcome.RETRY
             else:
-                outcome, row.status = Outcome.FAILED, Status.FAILED
+                row.status = Status.FAILED
+                outcome = outcome or Outcome.FAILED
             row.outcomes.append(outcome)
         self.acknowledge(worker.entry)
 
+    def confirm(self, id: str) -> None:
+        services.confirm(Notification.objects.get(pk=id))
+        self.model[id].status = Status.SENT
+
+    def send_again(self, id: str) -> None:
+        services.send_again(Notification.objects.get(pk=id))
+        row = self.model[id]
+        row.status, row.due_in, row.has_entry = Status.QUEUED, 0, True
+        row.again += 1
+
     def count_lines(self, worker: Worker, result: str) -> None:
         for claim in worker.claims:
-            self.model[claim.id].lines += result == "sent"
+            self.model[claim.id].lines += result in ARRIVES
 
     def acknowledge(self, entry: int) -> None:
         OrmQ.objects.filter(pk=entry).delete()

@@ -17,7 +17,7 @@ from django_q.models import OrmQ
 from notifications import services
 from notifications.models import Notification
 from tests.chaos.audit import Audit, audit
-from tests.chaos.clients import Ledger, application, http_client, shell
+from tests.chaos.clients import Ledger, application, decide, http_client, shell
 from tests.chaos.faults import Fault, FaultMaker, faults_for
 from tests.chaos.service import Program, Service
 from tests.processes import wait_until
@@ -79,6 +79,8 @@ def run(options: Options) -> Result:
         ended = time.monotonic()
         complaints = settle()
         settled = time.monotonic() - ended
+        decide(ledger, service.log_file.read_text())
+        complaints += settle()
         complaints += service.stop()
         complaints += [
             f"{program.name} sent nothing" for program in service.clusters if not has_sent(program)
@@ -160,7 +162,7 @@ def backlog(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> No
 
 
 def settle() -> list[str]:
-    """Wait until every row is final and the queue is empty: a dead cluster's entries come back as their leases end."""
+    """Wait until every row is final or held and the queue is empty: what a dead cluster had comes back by its lease."""
 
     def at_rest() -> bool:
         try:
@@ -187,6 +189,7 @@ def table(result: Result) -> str:
         "not possible just then": _listed(Counter(result.skipped)) or "none",
         "ended as": _listed(found.statuses),
         "lines in the log": f"{found.lines}, of them {found.doubled} once too often, {found.torn} torn",
+        "were unknown": f"{len(ledger.confirmed)} confirmed, {len(ledger.again)} sent again",
         "lost attempts": str(found.lost_attempts),
         "at rest after the load": f"{result.settled:.1f} s",
         "promises broken": str(len(result.broken)),

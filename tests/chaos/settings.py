@@ -24,6 +24,12 @@ CHANNELS |= {
         "OPTIONS": CHANNELS["log"]["OPTIONS"],
         "RETRY": RETRY,
     },
+    "held": {
+        "BACKEND": "tests.chaos.channels.HeldChannel",
+        "OPTIONS": CHANNELS["log"]["OPTIONS"],
+        "RETRY": RETRY,
+        "UNKNOWN": "hold",
+    },
     "poison": {
         "BACKEND": "tests.chaos.channels.PoisonChannel",
         "OPTIONS": CHANNELS["log"]["OPTIONS"],
