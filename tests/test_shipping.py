@@ -1,6 +1,9 @@
 """What ships the service names things that are there: commands, files, settings."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,22 @@ def test_units_let_the_work_finish(unit: Path) -> None:
     assert graceful
     assert stop
     assert int(stop[1]) > int(graceful[1])
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="There is no systemd here.")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:
+    """Every line of them, with programs that are there."""
+    text = unit.read_text().replace("/srv/notifications/.venv/bin/", f"{Path(sys.executable).parent}/")
+    (tmp_path / unit.name).write_text(text)
+    said = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / unit.name],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
 def test_there_are_units() -> None:

@@ -15,6 +15,7 @@ from notifications.backends.queue import OrmBroker, pusher
 from notifications.backends.queue.pace import HANDFUL, gather_for
 from notifications.backends.queue.processes import Job, Report, Slot, Wire
 from notifications.backends.queue.pusher import Hand, Pusher
+from notifications.backends.queue.systemd import Pulse
 
 from . import tasks
 
@@ -50,7 +51,7 @@ type Play = Callable[[int], Played]
 @pytest.fixture
 def boss() -> Iterator[Pusher]:
     mine, theirs = socket.socketpair()
-    pusher = Pusher(OrmBroker(), mine)
+    pusher = Pusher(OrmBroker(), mine, pulse=Pulse())
     yield pusher
     for hand in pusher.hands.values():
         pusher.hang_up(hand)

@@ -15,6 +15,7 @@ from django_q import cluster as upstream
 
 from .processes import close_connections, set_title
 from .sentinel import Sentinel
+from .systemd import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
         self.grace = grace
         self.run_once = run_once
         self.stopping = False
+        self.watch = Watch(os.environ)
 
     def sig_handler(self, signum: int, frame: FrameType | None) -> None:
         self.stopping = True
@@ -65,6 +67,7 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
                 "housekeeping_interval": self.housekeeping_interval,
                 "grace": self.grace,
                 "run_once": self.run_once,
+                "watch": self.watch,
             },
         )
         self.sentinel.start()
@@ -81,7 +84,9 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
             self.start()
             while self.sentinel.exitcode is None and not self.stopping:
                 self.sentinel.join(timeout=0.1)
+                self.watch.look()
             if self.stopping:
+                self.watch.tell("STOPPING=1")
                 self.stop()
                 return 0
             if self.sentinel.exitcode == 0:

@@ -23,6 +23,7 @@ from .crew import TAKE_BACK_AFTER, Crew, Hand
 from .housekeeping import Housekeeper
 from .pace import GATHER, gather_for
 from .processes import LARGEST_JOB, Slot, Wire, become_child
+from .systemd import Pulse
 from .wakeup import INTERVAL, Listener
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,15 @@ CALM = 0.01
 class Pusher(Crew):
     """One for a cluster. `run` returns when it was told to stop and every worker has reported."""
 
-    def __init__(self, broker: OrmBroker, control: socket.socket, *, run_once: bool = False) -> None:
+    def __init__(
+        self, broker: OrmBroker, control: socket.socket, *, pulse: Pulse, run_once: bool = False
+    ) -> None:
         super().__init__(appetite=int(Conf.BULK))
         self.broker = broker
         self.table = broker.table
         self.control = Control(control)
         self.run_once = run_once
+        self.pulse = pulse
         self.crashed: list[tuple[list[int], str]] = []
         self.listener = Listener(self.table.using)
         self.stopping = False
@@ -57,6 +61,7 @@ class Pusher(Crew):
         while not (self.stopping and not any(hand.jobs for hand in self.hands.values())):
             for key, _ in self.selector.select(self.patience()):
                 key.data()
+            self.pulse.beat()
             now = time.monotonic()
             if now < self.away_until:
                 continue
@@ -246,12 +251,13 @@ def push(
     housekeeper: Housekeeper,
     *,
     run_once: bool,
+    pulse: Pulse,
 ) -> None:
     """The pusher's life. `others` is the sentinel's end of the control socket."""
     become_child(parent, f"qcluster {broker.list_key} pusher")
     others.close()
     housekeeper.start()
     try:
-        Pusher(broker, control, run_once=run_once).run()
+        Pusher(broker, control, run_once=run_once, pulse=pulse).run()
     finally:
         housekeeper.stop()

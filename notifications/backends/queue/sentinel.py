@@ -21,6 +21,7 @@ from .control import Control
 from .housekeeping import Housekeeper
 from .processes import Slot, become_child, close_connections
 from .pusher import push
+from .systemd import Watch
 from .worker import work
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         housekeeping_interval: float,
         grace: float,
         run_once: bool,
+        watch: Watch,
     ) -> None:
         super().__init__(stop_event, start_event, cluster_id, broker, timeout, start=False)
         become_child(parent, f"qcluster {self.broker.list_key} sentinel")
@@ -63,6 +65,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         self.housekeeping_interval = housekeeping_interval
         self.grace = grace
         self.run_once = run_once
+        self.watch = watch
         self.workers: list[Worker] = []
         self.departing: list[Worker] = []  # finish the job of a pusher that is gone
         self.control: Control
@@ -108,7 +111,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         self.pusher = self.fork(
             push,
             (os.getpid(), others, mine, self.broker, housekeeper),
-            {"run_once": self.run_once},
+            {"run_once": self.run_once, "pulse": self.watch.pusher},
         )
         others.close()
         for worker in self.departing:
@@ -150,6 +153,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
 
     def look(self) -> None:
         """Wait a moment for a death; settle what has died, kill what is over its time."""
+        self.watch.sentinel.beat()
         processes = [self.pusher, *(worker.process for worker in self.workers + self.departing)]
         wait([process.sentinel for process in processes if process.exitcode is None], timeout=LOOK_EVERY)
         for worker in [*self.workers, *self.departing]:
