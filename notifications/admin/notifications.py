@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from ..models import Notification
-from . import acting, listing
+from . import acting, listing, queue
 from .masking import masked, sees_recipients, without_addresses
 from .readonly import ReadOnly
 from .timeline import timeline
@@ -145,6 +145,7 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
             context |= {
                 "timeline": timeline(notification, unmasked=sees_recipients(request)),
                 "acts": acting.allowed(request, notification),
+                "in_queue": list(queue.links(request, notification)),
                 "may_reveal": not sees_recipients(request) and _may_reveal(request),
             }
         return super().change_view(request, object_id, form_url, context)

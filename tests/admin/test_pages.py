@@ -1,5 +1,6 @@
 """The operator's window: everything can be seen, nothing can be changed."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from notifications import tasks
+from notifications.backends.queue import OrmBroker
+from notifications.backends.queue.execution import Execution
+from notifications.backends.queue.processes import Job, Slot
 from notifications.models import Notification
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +41,28 @@ def test_the_detail_shows_the_attempts_and_no_way_to_edit(admin_client: Client, 
     assert "deletelink" not in page
     assert admin_client.post(url, {"message": "changed"}).status_code == 403
     assert admin_client.get(reverse("admin:notifications_notification_add")).status_code == 403
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_leads_to_the_queues_own_pages(
+    admin_client: Client, accepted: Accept, logged_in: Callable[[str], Client]
+) -> None:
+    """To its entry while that waits, to its task's result once it has run; for nobody who may not see those."""
+    row = accepted()
+    url = reverse("admin:notifications_notification_change", args=[row.pk])
+
+    def leads_to(client: Client) -> list[str]:
+        return re.findall(r'href="(/admin/django_q/[a-z]+/[^/"]+/change/)"', client.get(url).content.decode())
+
+    [entry] = leads_to(admin_client)
+    assert "deliver" in admin_client.get(entry).content.decode()
+    broker = OrmBroker()
+    job = Job(float("inf"), [(entry.pk, entry.payload) for entry in broker.claim(10)])
+    assert Execution(broker, Slot()).run(job) == ([], {})
+    [result] = leads_to(admin_client)
+    assert result.startswith("/admin/django_q/success/")
+    assert "deliver" in admin_client.get(result).content.decode()
+    assert leads_to(logged_in("operator")) == []
 
 
 @pytest.mark.parametrize("model", ["ormq", "success", "failure", "schedule"])
