@@ -1,8 +1,9 @@
 """How long things are kept: what is over is deleted when its time has come, and what is about a person on request.
 
-    NOTIFICATIONS_KEEP_DAYS=sent=30,failed=90,cancelled=30
+    NOTIFICATIONS_KEEP_DAYS=sent=30,failed=90,cancelled=30,tasks=7
 
-A status that is not named there is kept for ever; what is unfinished or `unknown` always is.
+What is not named there is kept for ever; what is unfinished or `unknown` always is. `tasks` are the results that tasks
+leave (django-q2's rows): the notification itself tells what became of it.
 """
 
 import json
@@ -11,23 +12,29 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.tasks import task_backends
 
 from . import limits, metrics
 from .conf import notification_settings
 from .models import FINAL, IdempotencyKey, Notification, NotificationQuerySet, Status, database
 
+TASKS = "tasks"  # stands beside the statuses in the setting
 PAGE = 500  # notifications that are deleted in one transaction: nobody should wait for more
 
 
 def prune(*, dry_run: bool = False, pages: int | None = None) -> Counter[str]:
-    """Delete the notifications, with their attempts, whose time is over. Returns how many, by status.
+    """Delete the notifications, with their attempts, whose time is over. Returns how many, by what they are.
 
-    At most `pages` pages of each status, and all there is without it. Any number of processes may do it at once:
+    At most `pages` pages of each, and all there is without it. Any number of processes may do it at once:
     what another one has deleted is not there to be found.
     """
     pruned: Counter[str] = Counter()
     for status, days in notification_settings().keep_days.items():
-        expired = _expired(status, timedelta(days=days))
+        age = timedelta(days=days)
+        if status == TASKS:
+            pruned[status] = _prune_results(age, pages, dry_run=dry_run)
+            continue
+        expired = _expired(status, age)
         if dry_run:
             pruned[status] = expired.count()
         else:
@@ -64,6 +71,18 @@ def _expired(status: str, age: timedelta) -> NotificationQuerySet:
     return rows.filter(status=status, created_at__lt=moment, finished_at__lt=moment)
 
 
+def _prune_results(age: timedelta, pages: int | None, *, dry_run: bool) -> int:
+    pruned = 0
+    for backend in task_backends.all():
+        while hasattr(backend, "prune") and pages != 0:
+            count = backend.prune(age, PAGE, dry_run=dry_run)
+            pruned += count
+            pages = None if pages is None else pages - 1
+            if dry_run or count < PAGE:
+                break
+    return pruned
+
+
 def _delete(rows: NotificationQuerySet, pages: int | None = None) -> int:
     deleted = 0
     while pages is None or pages > 0:
@@ -81,5 +100,5 @@ def _delete(rows: NotificationQuerySet, pages: int | None = None) -> int:
 
 
 def keepable() -> set[str]:
-    """The statuses that NOTIFICATIONS_KEEP_DAYS may name."""
-    return {Status(status).value for status in FINAL}
+    """What NOTIFICATIONS_KEEP_DAYS may name."""
+    return {*(Status(status).value for status in FINAL), TASKS}

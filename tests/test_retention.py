@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.utils import timezone
+from django_q.models import Task
 
 from notifications import limits, metrics, retention, services
 from notifications.models import Attempt, IdempotencyKey, Notification, Outcome, RecipientCount, Status
@@ -53,6 +55,31 @@ def test_what_is_older_than_its_status_allows_is_deleted_with_its_attempts() -> 
     assert retention.prune() == {"sent": 1, "failed": 1}
     assert left() == {row.pk for row in kept}
     assert Attempt.objects.count() == len(kept)
+    assert retention.prune() == {}
+
+
+def result(days: float, *, is_ours: bool = True) -> str:
+    """What a task that ended so many days ago has left."""
+    moment = timezone.now() - timedelta(days=days)
+    id = f"{int(moment.timestamp() * 1000):012x}7{uuid4().hex[13:]}" if is_ours else "f" * 32
+    Task.objects.create(id=id, name="t", func="f", started=moment, stopped=moment, success=True)
+    return id
+
+
+def test_results_of_tasks_have_their_time_too(settings, monkeypatch) -> None:
+    """They are found by their ids, which carry the time, the oldest first; a random id tells nothing, and stays."""
+    monkeypatch.setattr(retention, "PAGE", 2)
+    settings.NOTIFICATIONS_KEEP_DAYS = {"tasks": 7}
+    ages = [30, 20, 10, 8]
+    old_ones, young = [result(days) for days in ages], result(6)
+    random = result(30, is_ours=False)
+    assert retention.prune(dry_run=True) == {"tasks": 4}
+    assert retention.prune(pages=1) == {"tasks": 2}
+    assert set(Task.objects.values_list("pk", flat=True)) == {*old_ones[2:], young, random}
+    assert retention.prune() == {"tasks": 2}
+    assert set(Task.objects.values_list("pk", flat=True)) == {young, random}
+    settings.NOTIFICATIONS_KEEP_DAYS = {"sent": 1}
+    result(30)
     assert retention.prune() == {}
 
 

@@ -9,7 +9,7 @@ what it came to is a row of django-q2's.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -90,6 +90,10 @@ class QueueBackend(BaseTaskBackend):
     def is_down(self) -> bool:
         """Whether no cluster has been heard of lately. Asks the database at most every LISTEN_EVERY seconds."""
         return _silence(int(time.monotonic() / LISTEN_EVERY), self.alias)
+
+    def prune(self, age: timedelta, limit: int, *, dry_run: bool = False) -> int:
+        """Delete at most `limit` results older than `age`, the oldest first. Returns how many; `dry_run`: of all."""
+        return results.prune(broker.queue_table().using, age, limit, dry_run=dry_run)
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         return [*check_queue(self.alias, self.queues), *check_fallback(self.alias)]

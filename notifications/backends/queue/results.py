@@ -6,10 +6,10 @@ The id of a result is `<task id>-<entry pk>`: the first finds django-q2's row, t
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import router
+from django.db import connections, router
 from django.tasks import Task, TaskResult, TaskResultStatus
 from django.tasks.base import TaskError
 
@@ -122,3 +122,26 @@ def _is_lease(lock: datetime, content: Package) -> bool:
     if lock.microsecond or lock == content.get("run_after"):
         return False
     return lock > database_now(queue_table().using)
+
+
+def prune(using: str, age: timedelta, limit: int, *, dry_run: bool = False) -> int:
+    """Delete results of tasks that ended longer ago than `age`, at most `limit`, the oldest first. Returns how many.
+
+    Ids of tasks are UUIDv7, so that the primary key leads to the oldest. What django-q2's `async_task` left has
+    random ids, and stays: see its own `save`.
+    """
+    before = database_now(using) - age
+    old = f"{int(before.timestamp() * 1000):012x}"
+    what = "count(*)" if dry_run else "id"
+    rows = f"SELECT {what} FROM django_q_task WHERE id < %s AND stopped < %s"  # noqa: S608 (constants)
+    before_as_stored = connections[using].ops.adapt_datetimefield_value(before)
+    with connections[using].cursor() as cursor:
+        if dry_run:
+            cursor.execute(rows, [old, before_as_stored])
+            count: int = cursor.fetchone()[0]
+            return count
+        cursor.execute(
+            f"DELETE FROM django_q_task WHERE id IN ({rows} ORDER BY id LIMIT %s)",  # noqa: S608
+            [old, before_as_stored, limit],
+        )
+        return int(cursor.rowcount)
