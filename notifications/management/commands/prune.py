@@ -9,7 +9,7 @@ from notifications.conf import notification_settings
 
 
 class Command(BaseCommand):
-    help = "Delete the notifications that are older than NOTIFICATIONS_KEEP_DAYS, with their attempts, and results of tasks."
+    help = "Delete what is older than NOTIFICATIONS_KEEP_DAYS: notifications with their attempts, results of tasks."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
