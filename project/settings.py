@@ -159,6 +159,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"  # `manage.py compare` starts it
 
 TEMPLATES = [
     {
