@@ -3,20 +3,25 @@
 Note [The cursor commits with the work]: a page's changes and the cursor behind them are one transaction. A worker
 that dies takes both back; the next one begins where the last commit ended. Two at the same time take turns by the
 lock of the action's row. So nobody is resent twice, and there is nothing to compare afterwards.
+
+Note [It goes on by itself]: an entry whose worker died comes back. One whose task has failed, because the database
+was away, is gone; then the sweep enqueues the next.
 """
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.tasks import task
 
 from . import services
-from .backends.enqueueing import enqueue_with_row
+from .backends.enqueueing import enqueue_with_row, missing
 from .exceptions import InvalidStatus, RecipientLimitReached
 from .models import BulkAction, Kind, Notification, NotificationQuerySet, Status, database
 from .selection import Selection
@@ -25,6 +30,8 @@ logger = logging.getLogger("notifications.bulk")
 
 PAGE = 100  # notifications of one transaction
 TURN = 60.0  # seconds of one task; it hands over to the next
+STANDS_STILL = timedelta(minutes=1)  # after its last page
+SWEPT_FOR = timedelta(days=1)  # from its start on; then somebody has to look
 
 # The statuses that an action moves a notification out of, or repeats.
 SOURCES: dict[str, frozenset[Status]] = {
@@ -58,13 +65,35 @@ def start(kind: str, selection: Selection, user: Any) -> BulkAction:
         bulk = BulkAction.objects.using(database()).create(
             kind=kind, selection=selection.written(), user=user
         )
-        enqueue_with_row(work, bulk.pk)
+        _enqueue(bulk.pk)
     return bulk
 
 
 def go_on(bulk: BulkAction) -> None:
     """Enqueue the work once more, where it seems to stand still. It may be doubled."""
-    work.enqueue(bulk.pk)
+    with transaction.atomic(using=database()):
+        _enqueue(bulk.pk, moved_at=Now())
+
+
+def standing_still() -> QuerySet[BulkAction]:
+    """Unfinished, and not moved for a while: it waits for a worker, or nobody works on it."""
+    rows = BulkAction.objects.using(database())
+    return rows.filter(finished_at=None, moved_at__lt=Now() - STANDS_STILL)
+
+
+def sweep() -> None:
+    """Go on with what nobody works on any more. Note [It goes on by itself]"""
+    found = list(standing_still().filter(created_at__gt=Now() - SWEPT_FOR))
+    gone = missing({bulk.task_id for bulk in found})
+    for bulk in found:
+        if bulk.task_id in gone:
+            go_on(bulk)
+            logger.warning("bulk=%d event=recovered", bulk.pk)
+
+
+def _enqueue(bulk_id: int, **changes: Any) -> None:
+    task_id = enqueue_with_row(work, bulk_id)
+    BulkAction.objects.using(database()).filter(pk=bulk_id).update(task_id=task_id, **changes)
 
 
 @task(priority=-1)  # of the queue: one worker is kept from what waits in the background
@@ -76,7 +105,8 @@ def work(bulk_id: int) -> None:
     until = monotonic() + TURN
     while _page(bulk_id):
         if monotonic() > until:
-            work.enqueue(bulk_id)
+            with transaction.atomic(using=database()):
+                _enqueue(bulk_id)
             return
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
-from django.tasks import TaskResult, task_backends
+from django.tasks import TaskResult
 
-from . import heartbeat, intake, limits, orders, recovery, retention, tasks, tracing
+from . import intake, limits, orders, recovery, tasks, tracing
 from .clock import database_now
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .gathering import Gathering
@@ -137,17 +137,6 @@ def send_again(notification: Notification) -> None:
         due = Due(str(notification.pk), notification.channel, database_now(database()))
         [task_id] = tasks.deliver_later([due])
         notification.queue_again(task_id)
-
-
-def housekeep() -> None:
-    """What a cluster does every few seconds beside its tasks: say that it lives, sweep, and forget what is old."""
-    if heartbeat.beat():
-        prune()
-        retention.prune(pages=1)  # the next beat goes on: a drain must not wait for a large one
-    for backend in task_backends.all():
-        if hasattr(backend, "housekeep"):
-            backend.housekeep()
-    recover()
 
 
 def recover(*, dry_run: bool = False) -> recovery.Recovered:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ImproperlyConfigured
 
-from . import services
+from . import housekeeping
 from .backends.celery.app import aliases
 from .conf import notification_settings
 from .senders import wait_idle
@@ -24,7 +24,7 @@ def app() -> "Celery":
         )
     from .backends.celery.worker import worker_app
 
-    return worker_app(known[0], housekeeping=services.housekeep, interval=INTERVAL, leave=_leave)
+    return worker_app(known[0], housekeeping=housekeeping.housekeep, interval=INTERVAL, leave=_leave)
 
 
 def _leave() -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.tasks import default_task_backend
 from django.utils import timezone
 
-from notifications import heartbeat, services
+from notifications import heartbeat, housekeeping
 from notifications.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def never_beaten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_beat_is_heard_through_the_backend() -> None:
     """One row for each cluster, with the database's time, renewed by the next beat."""
-    services.housekeep()
+    housekeeping.housekeep()
     ((cluster, first),) = default_task_backend.heartbeats()
     assert cluster.endswith(" default")
     assert abs(timezone.now() - first) < timedelta(minutes=1)

@@ -10,7 +10,7 @@ from django.core.management.base import SystemCheckError
 from django.utils import timezone
 from django_q.models import Task
 
-from notifications import limits, metrics, retention, services
+from notifications import housekeeping, limits, metrics, retention, services
 from notifications.models import Attempt, IdempotencyKey, Notification, Outcome, RecipientCount, Status
 
 pytestmark = pytest.mark.django_db
@@ -96,7 +96,7 @@ def test_housekeeping_deletes_a_page_at_a_time(monkeypatch) -> None:
     monkeypatch.setattr("notifications.heartbeat._beaten_at", -100.0)
     for _ in range(5):
         old(Status.SENT, 31)
-    services.housekeep()
+    housekeeping.housekeep()
     assert Notification.objects.count() == 3
     assert retention.prune() == {"sent": 3}
 

@@ -1,6 +1,5 @@
 """What was done with many notifications, by whom, and how far it has come."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,15 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils import timezone
 
 from .. import bulk
 from ..models import BulkAction
 from ..selection import Selection
 from . import acting
 from .readonly import ReadOnly
-
-STANDS_STILL = timedelta(minutes=1)  # then somebody may set it going again
 
 
 @admin.register(BulkAction)
@@ -50,7 +46,7 @@ class BulkActionAdmin(ReadOnly, admin.ModelAdmin):
         if not object_id.isdigit():
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
         action = get_object_or_404(BulkAction.objects.select_related("user"), pk=object_id)
-        still = action.finished_at is None and timezone.now() - action.moved_at > STANDS_STILL
+        still = bulk.standing_still().filter(pk=action.pk).exists()
         context = {
             "action": action,
             "selection": Selection.read(action.selection),

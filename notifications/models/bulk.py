@@ -37,6 +37,14 @@ class BulkAction(models.Model):
     cursor = models.UUIDField(
         null=True, editable=False, help_text="The last notification that was worked on."
     )
+    task_id = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The task last enqueued for it.",
+    )
     created_at = models.DateTimeField(db_default=Now())
     moved_at = models.DateTimeField(db_default=Now(), help_text="When the cursor last moved.")
     finished_at = models.DateTimeField(null=True)

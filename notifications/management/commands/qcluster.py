@@ -9,14 +9,14 @@ from django.conf import settings
 from django.core.management import CommandError
 from django_q.management.commands import qcluster
 
-from notifications import services
+from notifications import housekeeping
 from notifications.backends.queue.cluster import Cluster
 
 
 class Command(qcluster.Command):  # type: ignore[misc]
     help = "Runs the tasks of the queue until SIGTERM or Ctrl-C, then finishes what is running and exits 0."
     # What the cluster does beside its tasks, every `housekeeping_interval` seconds.
-    housekeeping: Callable[[], object] | None = staticmethod(services.housekeep)
+    housekeeping: Callable[[], object] | None = staticmethod(housekeeping.housekeep)
     housekeeping_interval = 2.0
 
     def handle(self, *args: Any, **options: Any) -> None:
