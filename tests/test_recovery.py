@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from notifications import services, tasks
+from notifications import recovery, services, tasks
 from notifications.models import Notification, Outcome, Status
 from notifications.recovery import SWEEP_LOCK
 from notifications.statements import claim
@@ -151,3 +152,30 @@ def test_the_log_says_what_was_recovered(accepted: Accept, caplog: pytest.LogCap
     dead_worker(accepted())
     services.recover()
     assert "event=recovered lost=1 stranded=0 given_up=0" in caplog.text
+
+
+def test_a_sweep_reads_the_small_indexes(accepted: Accept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs every two seconds: no look at all rows, whatever the order, on no page."""
+    monkeypatch.setattr(recovery, "PAGE", 2)
+    rows = [accepted() for _ in range(5)]
+    overdue(*rows)
+    dead_worker(accepted())
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as asked:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        services.recover(dry_run=True)
+    looks = [
+        query["sql"] for query in asked if query["sql"].startswith('SELECT "notifications_notification"')
+    ]
+    explain = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+    plans = []
+    with connection.cursor() as cursor:
+        for look in looks:
+            cursor.execute(f"{explain}{look}".replace("%", "%%"))
+            plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+    assert len(plans) >= 4
+    assert "notification_leases" in plans[0]
+    for plan in plans[1:]:
+        assert "notification_queued" in plan
+        assert "SCAN notifications_notification" not in plan
+        assert "Seq Scan on notifications_notification" not in plan
