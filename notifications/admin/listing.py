@@ -1,32 +1,34 @@
 """The list at any number of rows: its filters, its order and its pages are read from indexes, and count to a bound."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import cached_property
 
 from ..channels import channels
 from ..conf import via_choices
 from ..figures import BOUND, Counted
 from ..models import Notification, NotificationQuerySet, Status
 from ..selection import Selection, beginning
+from . import keyset
 
 # Channel and via have no index of their own (a POST would pay for it): they look through the newest only.
 NEWEST = 50_000
 PERIODS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 # By these the few rows of a status are read from its small index, in its order.
 ORDERS = {
-    Status.QUEUED: ["next_attempt_at"],
-    Status.SENDING: ["lease_expires_at"],
-    Status.UNKNOWN: ["created_at"],
+    Status.QUEUED: "next_attempt_at",
+    Status.SENDING: "lease_expires_at",
+    Status.UNKNOWN: "created_at",
 }
+AFTER, BEFORE = "after", "before"  # of the address: where a page begins, or ends
 
 
 def selection(request: HttpRequest) -> Selection:
@@ -60,27 +62,54 @@ def searched(text: str) -> Selection:
         return Selection(recipient=f"{local}{at}{domain.lower() if at else domain}")
 
 
-class BoundedPaginator(Paginator):
-    """Counts to a bound: page 200 is where a filter is the better way."""
-
-    @cached_property
-    def count(self) -> int:
-        return min(self.counted.number, BOUND)
-
-    @cached_property
-    def counted(self) -> Counted:
-        rows: Any = self.object_list
-        return Counted(rows.order_by()[: BOUND + 1].count())
-
-
 class IndexedChangeList(ChangeList):
-    """In the order of an index, whatever the address asks for."""
+    """In the order of an index, whatever the address asks for, and in pages that begin behind a row.
+
+    The count ends at a bound; the pages do not.
+    """
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet:
+        for name in (AFTER, BEFORE):  # a place in the list is no filter of it
+            self.params.pop(name, None)
+            self.filter_params.pop(name, None)
+        return super().get_queryset(request, exclude_parameters)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet) -> list[Any]:
-        return [*ORDERS.get(Status(status), []), "-pk"] if (status := selection(request).status) else ["-pk"]
+        return [*filter(None, [_moment(request)]), "-pk"]
 
     def get_ordering_field_columns(self) -> dict[int, Any]:
         return {}
+
+    def get_results(self, request: HttpRequest) -> None:
+        after, before = request.GET.get(AFTER, ""), request.GET.get(BEFORE, "")
+        try:
+            page = keyset.page(
+                self.queryset, _moment(request), self.list_per_page, after=after, before=before
+            )
+        except ValueError as error:
+            raise IncorrectLookupParameters from error
+        self.counted = Counted(self.queryset.order_by()[: BOUND + 1].count())
+        self.pages = list(self._pages(page, in_the_middle=bool(after or before)))
+        self.result_list = page.rows
+        self.result_count = min(self.counted.number, BOUND)
+        self.show_full_result_count, self.full_result_count = False, None
+        self.show_admin_actions = True
+        self.can_show_all = self.multi_page = False  # Django's own pages are numbered
+
+    def _pages(self, page: keyset.Page, *, in_the_middle: bool) -> Iterator[tuple[str, str, str]]:
+        """What leads to the other pages: a word, the relation (HTML, rel), the address."""
+        if page.before or (in_the_middle and not page.rows):
+            yield "First", "first", self.get_query_string()
+        if page.before:
+            yield "Previous", "prev", self.get_query_string({BEFORE: str(page.before)})
+        if page.after:
+            yield "Next", "next", self.get_query_string({AFTER: str(page.after)})
+
+
+def _moment(request: HttpRequest) -> str:
+    """By which the list is ordered before the id; "" for none."""
+    status = selection(request).status
+    return ORDERS.get(Status(status), "") if status else ""
 
 
 class _Choice(admin.SimpleListFilter):

@@ -44,7 +44,6 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["id", "recipient"]  # see get_search_results
     search_help_text = "An id, a whole recipient or, if you may see recipients, the beginning of one"
     sortable_by = ()
-    paginator = listing.BoundedPaginator
     show_full_result_count = False  # counting all rows costs more than the page itself
     show_facets = admin.ShowFacets.NEVER  # so does counting for each filter
     list_max_show_all = 0
