@@ -19,6 +19,7 @@ from .models import Attempt, Notification, Outcome, Status
 
 HOUR = timedelta(hours=1)
 NEWEST_ATTEMPTS = 50_000  # that the last hour is looked up in
+NEIGHBOURS = 1_000  # before them, of which none is of the last hour if there are no more
 NEWEST_TIMES = 5_000  # that percentiles are made of
 NEWEST_FAILURES = 1_000  # that reasons are found in
 OLDEST_WAITING = 200  # that late scheduled ones are found in
@@ -74,8 +75,7 @@ def _minutes(newest: int, at: datetime) -> tuple[list[Minute], datetime | None]:
     for text, outcome, count in found:
         moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
         counts.setdefault(moment, Counter())[outcome] += count
-    older = Attempt.objects.filter(pk__lte=first, finished_at__gte=Now() - HOUR).order_by("-pk")[:1]
-    since = min(counts) if first > 0 and counts and older.exists() else None
+    since = min(counts) if first > 0 and counts and _of_the_hour_before(first).exists() else None
     now = at.replace(second=0, microsecond=0)
     minutes = []
     for moment in (now - timedelta(minutes=back) for back in reversed(range(60))):
@@ -83,6 +83,11 @@ def _minutes(newest: int, at: datetime) -> tuple[list[Minute], datetime | None]:
         sent, failed = of[Outcome.SENT], of[Outcome.FAILED]
         minutes.append(Minute(moment, sent, failed, of.total() - sent - failed))
     return minutes, since
+
+
+def _of_the_hour_before(first: int) -> QuerySet[Attempt]:
+    """Attempts of this hour that are not among the newest. A few neighbours tell: else all there are would be read."""
+    return Attempt.objects.filter(pk__gt=first - NEIGHBOURS, pk__lte=first, finished_at__gte=Now() - HOUR)
 
 
 def _times(newest: int) -> list[float]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications import overview, tasks
@@ -90,11 +91,17 @@ def test_the_late_ones(accepted: Accept) -> None:
 
 
 def test_only_the_newest_attempts_are_looked_at(accepted: Accept, monkeypatch: Any) -> None:
-    """And the page says since when."""
+    """And the page says since when. No look at an hour begins with the first attempt there ever was."""
     monkeypatch.setattr(overview, "NEWEST_ATTEMPTS", 2)
     rows = [accepted() for _ in range(4)]
     tasks.deliver.call([str(row.pk) for row in rows])
-    now = overview.snapshot()
+    with CaptureQueriesContext(connection) as asked:
+        now = overview.snapshot()
+    of_an_hour = [
+        query["sql"] for query in asked if '"notifications_attempt"."finished_at" >=' in query["sql"]
+    ]
+    assert len(of_an_hour) == 3
+    assert all('"notifications_attempt"."id" >' in sql for sql in of_an_hour)
     assert now.sent == 2
     assert now.since is not None
 
