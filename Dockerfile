@@ -6,7 +6,7 @@ COPY requirements.txt requirements-celery.txt ./
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir -r requirements.txt -r requirements-celery.txt
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --create-home notifications
+RUN useradd --uid 10001 --create-home notifications
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY manage.py gunicorn.conf.py ./

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +13,52 @@ import yaml
 from django.test import Client
 
 ROOT = Path(__file__).parent.parent
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COPIES = [
+    (names.split(), target)
+    for names, target in re.findall(r"^COPY (?!--from)(.+) (\S+)$", DOCKERFILE, re.MULTILINE)
+]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
 
 
 def test_the_image_gets_what_the_service_needs() -> None:
     """Every file that is copied exists and is not ignored, and nothing else gets in."""
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    copied = {
-        name
-        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
-        for name in line.split()
-    }
+    copied = {name for names, _ in COPIES for name in names}
     ignored, *allowed = (ROOT / ".dockerignore").read_text().split()
     assert ignored == "*"
     assert {line[1:] for line in allowed if line.startswith("!")} == copied
     assert all((ROOT / name).exists() for name in copied)
-    assert "USER notifications" in dockerfile
+    assert "USER notifications" in DOCKERFILE
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_what_the_image_gets_is_a_whole_service(tmp_path: Path) -> None:
+    """In a folder with the copied files and nothing else all is imported, and every check passes."""
+    for names, target in COPIES:
+        for name in names:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, tmp_path / target)
+            else:
+                shutil.copy(ROOT / name, tmp_path / target)
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "SECRET_KEY": uuid.uuid4().hex * 2,
+        "ALLOWED_HOSTS": "example.com",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    for command in (["manage.py", "check"], ["-m", "gunicorn", "--check-config", "project.wsgi"]):
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_compose_gives_settings_that_are_read() -> None:
@@ -48,7 +78,7 @@ def test_compose_runs_commands_that_exist(name: str) -> None:
 
 def test_the_health_check_is_answered_by_compose(client: Client, settings: Any) -> None:
     """It asks by a name of its own, over HTTP: whatever hosts are allowed, it gets 200 and no redirect to TLS."""
-    asked = re.search(r"urlopen\('http://([^/']+)(/\w+)'", (ROOT / "Dockerfile").read_text())
+    asked = re.search(r"urlopen\('http://([^/']+)(/\w+)'", DOCKERFILE)
     assert asked
     value = COMPOSE["x-service"]["environment"]["ALLOWED_HOSTS"]
     settings.ALLOWED_HOSTS = re.sub(r"\$\{.*?\}", "example.com", value).split(",")
