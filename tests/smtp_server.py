@@ -41,6 +41,11 @@ class Conversation(socketserver.StreamRequestHandler):
             verb, argument = line.split(" ", 1)[0].upper(), line.partition(":")[2]
             if verb == "EHLO":
                 self.wfile.write(b"250 here\r\n")
+            elif verb == "RSET":
+                envelope = []
+                self.wfile.write(b"250 forgotten\r\n")
+            elif verb == "MAIL" and envelope:
+                self.wfile.write(b"503 5.5.1 one at a time\r\n")
             elif verb == "QUIT":
                 self.wfile.write(b"221 bye\r\n")
                 return

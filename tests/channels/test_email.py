@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.core.checks import run_checks
+from django.core.exceptions import ValidationError
 
-from notifications import tasks
+from notifications import tasks, unsubscribe
 from notifications.channels import Message, SendResult
 from notifications.models import Notification, Status
 from notifications.senders import senders
@@ -49,6 +50,28 @@ def test_what_goes_out(email: Any) -> None:
     assert sent.get_body(["html"]).get_content().strip() == "<b>text</b>"
 
 
+def test_what_settings_say_of_a_message(email: Any, settings: Any) -> None:
+    """The domain of its id, the subject of one that has none; redirected, it says whose it is, and so does its link."""
+    settings.NOTIFICATIONS_BASE_URL = "https://notify.example.com"
+    redirected = {"recipient": "catch@example.com", "meant_for": "ann@example.com", "category": "letter"}
+    with serving() as server:
+        email(server.port, domain="mail.example.net", subject="News").send(
+            [message(subject="", **redirected)]
+        )
+    [sent] = server.messages
+    assert (sent["Message-ID"], sent["Subject"]) == ("<0199-1@mail.example.net>", "News")
+    assert (sent["To"], sent["X-Meant-For"]) == ("catch@example.com", "ann@example.com")
+    token = sent["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    assert unsubscribe.read(token).address == "ann@example.com"
+
+
+def test_only_ascii_before_the_at(email: Any) -> None:
+    """SMTPUTF8 is not spoken: refused at the door, not by the mail server. A domain has an ASCII form."""
+    with pytest.raises(ValidationError, match="ASCII"):
+        email(1).clean_recipient("jos\u00e9@example.com")
+    assert email(1).clean_recipient("jose@b\u00fccher.example") == "jose@xn--bcher-kva.example"
+
+
 @pytest.mark.parametrize(
     ("step", "answer", "expected"),
     [
@@ -57,9 +80,14 @@ def test_what_goes_out(email: Any) -> None:
         ("rcpt", "451 4.7.1 come back later", (False, False, False, "451", "rcpt")),
         ("rcpt", "550 5.1.1 no such user", (False, True, False, "550", "rcpt")),
         ("rcpt", "421 4.3.2 closing", (False, False, False, "421", "rcpt")),
+        ("rcpt", "450 5.1.1 not that it is gone", (False, False, False, "450", "rcpt")),
+        ("rcpt", "530 5.7.0 log in first", (False, False, False, "530", "rcpt")),
+        ("rcpt", "556 5.1.10 no mail here", (False, True, False, "556", "rcpt")),
+        ("rcpt", "251 2.1.5 will forward", (True, False, False, "250", "data")),
         ("rcpt", DROP, (False, False, False, "", "rcpt")),
         ("data", DROP, (False, False, False, "", "data")),
         ("end", "452 4.2.2 full", (False, False, False, "452", "data")),
+        ("end", "554 5.1.1 said too late", (False, True, False, "554", "data")),
         ("end", "554 5.6.0 spam", (False, True, False, "554", "data")),
         ("end", DROP, (False, False, True, "", "data")),
     ],
@@ -69,7 +97,7 @@ def test_each_way_of_breaking(email: Any, step: str, answer: str, expected: Any)
     with serving(lambda at, argument: answer if at == step else None) as server:
         [result] = email(server.port).send([message()])
     assert summary(result) == expected
-    assert result.bounced == ("5.1.1" in answer)
+    assert result.bounced == (answer in ("550 5.1.1 no such user", "556 5.1.10 no mail here"))
 
 
 @pytest.mark.parametrize(("step", "unknown"), [("rcpt", False), ("end", True)])
@@ -78,6 +106,32 @@ def test_a_server_that_hangs(email: Any, step: str, unknown: bool) -> None:
     with serving(lambda at, argument: HANG if at == step else None) as server:
         [result] = email(server.port, timeout=0.3, data_timeout=0.3).send([message()])
     assert (result.sent, result.unknown) == (False, unknown)
+
+
+def too_late(gate: Event) -> str:
+    """An answer that comes when nobody waits for it any more."""
+    gate.wait(10)
+    return "250 too late"
+
+
+def test_the_answer_to_the_content_has_a_time_of_its_own(email: Any) -> None:
+    """A server may look at the whole message before it answers. The steps of the next message have theirs again."""
+    gate = Event()
+    with serving(lambda at, argument: too_late(gate) if at == "end" else None) as server:
+        [result] = email(server.port, data_timeout=0.2).send([message()])
+        assert (result.sent, result.unknown) == (False, True)
+        server.answers = lambda at, to: too_late(gate) if at == "rcpt" and "bob" in to else None
+        results = email(server.port, timeout=0.2).send([message(), message("bob@example.com")])
+        gate.set()
+    assert [(result.sent, result.phase) for result in results] == [(True, "data"), (False, "rcpt")]
+
+
+def test_a_batch_does_not_take_for_ever(email: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has not begun when its time is over is tried later, on its own."""
+    monkeypatch.setattr("notifications.channels.email.BUDGET", -1)
+    with serving() as server:
+        [result] = email(server.port).send([message()])
+    assert (summary(result), server.connections) == ((False, False, False, "", "connect"), 0)
 
 
 def test_one_connection_for_a_batch(email: Any) -> None:
@@ -137,21 +191,14 @@ def test_header_injection(email: Any) -> None:
     assert (result.permanent, result.phase, server.connections) == (True, "compose", 0)
 
 
-def test_a_mailer_that_is_no_smtp(email: Any, settings: Any) -> None:
-    """Any of Django's mailers will do; a subject is made up where there is none."""
-    channel = email(1)
-    settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
-    mail.outbox = []
-    assert channel.send([message(subject="")])[0].sent
-    assert mail.outbox[0].subject == "Notification"
-
-
 @pytest.mark.parametrize(
     ("options", "id"),
     [
         ({"host": "x"}, "notifications.E020"),
         ({"from_email": "nobody"}, "notifications.E020"),
         ({"timeout": 0}, "notifications.E020"),
+        ({"data_timeout": 0}, "notifications.E020"),
+        ({"mailers": "default"}, "notifications.E020"),
         ({"mailers": ["no such"]}, "notifications.E021"),
     ],
 )
