@@ -2,7 +2,7 @@
 
 BENCH := .venv-bench
 
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-growth
 
 $(BENCH)/.installed: benchmarks/requirements.txt requirements.txt | $(PY)
 	@test -x $(BENCH)/bin/python || $(PY) -m venv $(BENCH)
@@ -14,3 +14,6 @@ bench: $(BENCH)/.installed ## measure beside the peers and write benchmarks/RESU
 
 bench-quick: $(BENCH)/.installed ## the same, one short round of the main systems (under 4 minutes), to .bench/
 	@exec $(BENCH)/bin/python -m benchmarks --quick --output .bench
+
+bench-growth: $(VENV)/.run ## measure what grows with 10 million rows, on both databases, and write benchmarks/GROWTH.md; LARGEST=10000000
+	@exec $(PY) -m benchmarks.growth --largest $(or $(LARGEST),10000000)

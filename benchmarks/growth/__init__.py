@@ -1,0 +1,1 @@
+"""How costs grow with what is kept and with what waits: `make bench-growth`."""
