@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from datetime import datetime
 from itertools import batched
 from uuid import UUID
 
-from django.tasks import Task, TaskResult
+from django.db import connections, transaction
+from django.tasks import Task, TaskResult, task_backends
 
 from . import limits, statements
 from .backends.enqueueing import enqueue_many, enqueue_with_row
+from .backends.queue import QueueBackend
+from .backends.queue.broker import insert_parameters, queue_table
 from .conf import notification_settings
 from .exceptions import RecipientLimitReached
 from .models import Notification, database
@@ -29,11 +33,18 @@ def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notificati
     return notification
 
 
-def write_together(orders: Sequence[Order]) -> list[Notification | RecipientLimitReached]:
-    """Orders of several callers, none of them with a key. Each of them still has to `enqueue_afterwards`."""
-    refused = _over_limit(dict(enumerate(orders)))
-    rows = iter(_insert([order for position, order in enumerate(orders) if position not in refused]))
-    return [refused.get(position) or next(rows) for position in range(len(orders))]
+def write_together(orders: Sequence[Order]) -> Sequence[Notification | RecipientLimitReached]:
+    """Orders of several callers, none of them with a key, all or none. Each still has to `enqueue_afterwards`."""
+    using = database()
+    if connections[using].vendor == "postgresql" and not notification_settings().recipient_limits:
+        if queue := _sole_queue(orders, using):
+            return _insert_at_once(orders, queue, using)
+        if not any(_has_entries(order.task) for order in orders):
+            return _insert(orders)
+    with transaction.atomic(using=using):
+        refused = _over_limit(dict(enumerate(orders)))
+        rows = iter(_insert([order for position, order in enumerate(orders) if position not in refused]))
+        return [refused.get(position) or next(rows) for position in range(len(orders))]
 
 
 def enqueue_afterwards(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> None:
@@ -93,25 +104,55 @@ def _over_limit(orders: Mapping[int, Order]) -> dict[int, RecipientLimitReached]
 
 def _insert(orders: Sequence[Order]) -> list[Notification]:
     """Entries where they can be written in the transaction, and rows: one statement for all of each."""
-    by_task: dict[Task, list[Order]] = {}
-    for order in orders:
-        if _has_entries(order.task):
-            by_task.setdefault(order.task, []).append(order)
+    parts = _parts([order for order in orders if _has_entries(order.task)])
     task_ids: dict[UUID, str] = {}
-    for alias in {task.backend for task in by_task}:
-        entries = [
-            (task, part)
-            for task, group in by_task.items()
-            if task.backend == alias
-            for part in batched(group, ENTRY)
-        ]
+    for alias in {task.backend for task, _ in parts}:
+        entries = [(task, part) for task, part in parts if task.backend == alias]
         ids = enqueue_many((task, [[order.argument for order in part]]) for task, part in entries)
         for (_, part), task_id in zip(entries, ids, strict=True):
             task_ids |= dict.fromkeys((order.id for order in part), task_id)
     rows = [order.row(task_ids.get(order.id, "")) for order in orders]
     if rows:
-        _store(rows)
+        _stored(rows, statements.insert(rows, database()))
     return rows
+
+
+def _insert_at_once(orders: Sequence[Order], queue: QueueBackend, using: str) -> list[Notification]:
+    """The same by one statement, in no transaction. Note [One round trip]
+
+    What is to be done when it is committed is done robustly, for there is no way back.
+    """
+    parts = _parts(orders)
+    batch = queue.prepare((task, [[order.argument for order in part]], {}) for task, part in parts)
+    places = {order.id: place for place, (_, part) in enumerate(parts) for order in part}
+    rows = [order.row(batch.results[places[order.id]].id) for order in orders]
+    pks, created_at = statements.insert_enqueued(
+        rows, [places[row.pk] + 1 for row in rows], insert_parameters(batch.entries), using
+    )
+    batch.number(pks)
+    for row in _stored(rows, created_at):
+        row.task_id = batch.results[places[row.pk]].id
+    transaction.on_commit(batch.announce, using, robust=True)
+    return rows
+
+
+def _parts(orders: Sequence[Order]) -> list[tuple[Task, tuple[Order, ...]]]:
+    """What shares an entry: orders of one task, so many."""
+    by_task: dict[Task, list[Order]] = {}
+    for order in orders:
+        by_task.setdefault(order.task, []).append(order)
+    return [(task, part) for task, group in by_task.items() for part in batched(group, ENTRY)]
+
+
+def _sole_queue(orders: Sequence[Order], using: str) -> QueueBackend | None:
+    """The backend of all of these, if its entries can be part of the rows' own statement.
+
+    Note [One round trip]: with PostgreSQL a transaction of two statements is four round trips, each of which costs
+    a request about as much as all of its Python.
+    """
+    backend, *others = {order.task.backend for order in orders}
+    queue = task_backends[backend]
+    return queue if not others and isinstance(queue, QueueBackend) and queue_table().using == using else None
 
 
 def _has_entries(task: Task) -> bool:
@@ -120,13 +161,13 @@ def _has_entries(task: Task) -> bool:
     return hasattr(backend, "enqueue_many") and getattr(backend, "enqueues_in_transaction", False)
 
 
-def _store(rows: Sequence[Notification]) -> None:
-    """Write new rows. What the database fills in is filled in on the objects too, without another look."""
-    created_at = statements.insert(rows, database())
+def _stored(rows: Sequence[Notification], created_at: datetime) -> Sequence[Notification]:
+    """Fill in what the database has filled in, without another look."""
     for row in rows:
         row.created_at = created_at
         row.due_at = row.next_attempt_at = row.due_at or created_at
         row._state.adding, row._state.db = False, database()  # noqa: SLF001  (as Model.save does)
+    return rows
 
 
 def announce(notification: Notification) -> None:

@@ -168,12 +168,7 @@ def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
     return result
 
 
-def _write_together(orders: Sequence[Order]) -> Sequence[Notification | RecipientLimitReached]:
-    with transaction.atomic(using=database()):
-        return intake.write_together(orders)
-
-
-_gathering = Gathering(_write_together)
+_gathering = Gathering(intake.write_together)
 
 
 def _accept_alone(order: Order, enqueue: Enqueue | None) -> Notification:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
-from django.db import connections, transaction
+from django.db import connection, connections, transaction
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from notifications import services
@@ -179,3 +181,34 @@ def test_what_cannot_be_handed_to_a_thread_is_accepted_all_the_same() -> None:
 
     given = services.accept(recipient="a@example.com", message="hello", via="thread", enqueue=enqueue)
     assert Notification.objects.get() == given
+
+
+@pytest.mark.django_db(transaction=True)
+def test_row_and_entry_are_one_round_trip_on_postgresql(django_assert_num_queries) -> None:
+    """Law: a request costs the database one statement, and both know of each other."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no round trips to save")
+    services.accept(recipient="warm@example.com", message="hello")
+    OrmQ.objects.all().delete()
+    with django_assert_num_queries(1):
+        given = services.accept(recipient="a@example.com", message="hello")
+    row, entry = Notification.objects.get(pk=given.pk), OrmQ.objects.get()
+    assert row.task_id == given.task_id
+    assert row.task_id.endswith(f"-{entry.pk}")
+    assert (row.created_at, row.due_at) == (given.created_at, given.due_at)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_together_may_take_different_ways(together: Together) -> None:
+    """Law: by thread, by queue, now or tomorrow, on one channel or another: each is written as if alone."""
+    tomorrow = timezone.now() + timedelta(days=1)
+    ways = [{}, {"via": "thread"}, {"due_at": tomorrow}, {"channel": "waiting"}, {}]
+    futures = together(services._gathering, [accept(f"{n}@example.com", **way) for n, way in enumerate(ways)])
+    now, thread, later, slow, again = (Notification.objects.get(pk=f.result().pk) for f in futures)
+    assert now.task_id == again.task_id
+    assert len({row.task_id for row in (now, later, slow)}) == 3
+    assert not thread.task_id
+    assert later.due_at == tomorrow
+    locks = {str(entry.pk): entry.lock for entry in OrmQ.objects.all()}
+    assert locks[later.task_id.rpartition("-")[2]] >= tomorrow
+    assert len(locks) == 3

@@ -17,7 +17,7 @@ from django.db import connections
 from . import postgresql, sqlite
 from .rows import Claim, Record
 
-__all__ = ["Claim", "Record", "claim", "insert", "record", "renew"]
+__all__ = ["Claim", "Record", "claim", "insert", "insert_enqueued", "record", "renew"]
 
 
 def insert(rows: Sequence[Any], using: str) -> datetime:
@@ -28,6 +28,18 @@ def insert(rows: Sequence[Any], using: str) -> datetime:
     with connections[using].cursor() as cursor:
         created_at: datetime = _dialect(using).insert(cursor, rows)
         return created_at
+
+
+def insert_enqueued(
+    rows: Sequence[Any], places: Sequence[int], entries: list[Any], using: str
+) -> tuple[list[int], datetime]:
+    """Write new rows and the entries of the queue that deliver them, by one statement, which needs no transaction.
+
+    PostgreSQL only. `entries` are the parameters of the queue's own INSERT; `places` says for each row which of them
+    (from 1) is its own, and its `task_id` gets the key of that. Returns these keys, and when all was created.
+    """
+    with connections[using].cursor() as cursor:
+        return postgresql.insert_enqueued(cursor, rows, places, entries)
 
 
 def claim(ids: Sequence[str], lease: timedelta, using: str, suppressible: Sequence[str] = ()) -> list[Claim]:

@@ -4,36 +4,47 @@ Note [Locks in one order]: whoever locks several rows takes them ordered by id. 
 overlapping batches (entries may be doubled) then wait for each other; in any other order they may deadlock.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Any
 
+from ..backends.queue.sql import PG_INSERT
 from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, Record, seconds
 
-TYPES = [
-    "uuid",
-    "text",
-    "text",
-    "text",
-    "text",
-    "text",
-    "text",
-    "text",
-    "text",
-    "text",
-    "bigint",
-    "text",
-    "uuid",
-    "text",
-    "timestamptz",
-]
-INSERT = f"""
-    INSERT INTO {NOTIFICATION} ({", ".join(INSERTED)}, next_attempt_at, created_at, attempt_count)
-    SELECT {", ".join(INSERTED[:-1])}, coalesce(due_at, statement_timestamp()),
-        coalesce(due_at, statement_timestamp()), statement_timestamp(), 0
-    FROM unnest({", ".join(f"%s::{type}[]" for type in TYPES)}) AS new ({", ".join(INSERTED)})
-    RETURNING created_at
-"""  # noqa: S608 (constants, here and below)
+# New rows travel as one JSON text: for the few of a request psycopg makes fifteen arrays in the time of the rest.
+TYPES = {"id": "uuid", "owner_id": "bigint", "resend_of": "uuid", "due_at": "timestamptz", "place": "bigint"}
+DUE = "coalesce(new.due_at, statement_timestamp())"
+
+
+def _inserting(placed: str = "", **columns: str) -> str:
+    """The INSERT of rows from JSON; `columns` are what is not simply the row's."""
+    names = [*INSERTED, "place"] if placed else INSERTED
+    columns |= {
+        "due_at": DUE,
+        "next_attempt_at": DUE,
+        "created_at": "statement_timestamp()",
+        "attempt_count": "0",
+    }
+    columns = {name: f"new.{name}" for name in INSERTED} | columns
+    return f"""
+        INSERT INTO {NOTIFICATION} ({", ".join(columns)}) SELECT {", ".join(columns.values())}
+        FROM json_to_recordset(%s::json) AS new ({", ".join(f"{n} {TYPES.get(n, 'text')}" for n in names)}) {placed}
+        RETURNING created_at
+    """  # noqa: S608 (constants, here and below)
+
+
+INSERT = _inserting()
+# Rows and their entries, in one statement: alone it is a transaction, without BEGIN and COMMIT and their round trips.
+INSERT_ENQUEUED = f"""
+    {PG_INSERT}, placed AS (
+        SELECT id, row_number() OVER (ORDER BY id) AS place FROM entry
+    ), stored AS (
+        {_inserting("JOIN placed USING (place)", task_id="new.task_id || '-' || placed.id")}
+    )
+    SELECT placed.id, (SELECT max(created_at) FROM stored) FROM placed LEFT JOIN wake ON true ORDER BY place
+"""  # noqa: S608
 
 # lower() in the collation "C" folds ASCII and nothing else, as the stored addresses are. "default" is the index's.
 CLAIM = f"""
@@ -110,9 +121,25 @@ RECORD = f"""
 
 
 def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
-    cursor.execute(INSERT, [[getattr(row, name) for row in rows] for name in INSERTED])
+    cursor.execute(INSERT, [_json(rows)])
     created_at: datetime = cursor.fetchone()[0]
     return created_at
+
+
+def insert_enqueued(
+    cursor: Any, rows: Sequence[Any], places: Sequence[int], entries: list[Any]
+) -> tuple[list[int], datetime]:
+    cursor.execute(INSERT_ENQUEUED, [*entries, _json(rows, places)])
+    pks, times = zip(*cursor.fetchall(), strict=True)
+    return list(pks), times[0]
+
+
+def _json(rows: Sequence[Any], places: Iterable[int | None] = repeat(None)) -> str:
+    values = [
+        {name: getattr(row, name) for name in INSERTED} | {"place": place}
+        for row, place in zip(rows, places, strict=False)
+    ]
+    return json.dumps(values, default=str)  # ids and times
 
 
 def claim(cursor: Any, ids: Sequence[str], lease: timedelta, suppressible: Sequence[str]) -> list[Claim]:

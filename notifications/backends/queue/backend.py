@@ -9,6 +9,7 @@ what it came to is a row of django-q2's.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,23 @@ Call = tuple[Task, Sequence[Any], Mapping[str, Any]]
 LISTEN_EVERY = 5.0  # seconds between two looks whether a cluster lives, where a fallback is configured
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Calls that are ready to be written: an entry for each, and what Django knows of it."""
+
+    results: list[TaskResult]
+    entries: list[NewEntry]
+
+    def number(self, pks: Iterable[int]) -> None:
+        """Written, under these keys."""
+        for result, pk in zip(self.results, pks, strict=True):
+            object.__setattr__(result, "id", results.result_id(result.id, pk))  # as Django itself does
+
+    def announce(self) -> None:
+        for result in self.results:
+            task_enqueued.send(QueueBackend, task_result=result)
+
+
 class QueueBackend(BaseTaskBackend):
     """Runs tasks in `manage.py qcluster`, from the same database as the rest of the application."""
 
@@ -48,6 +66,14 @@ class QueueBackend(BaseTaskBackend):
 
     def enqueue_many(self, calls: Iterable[Call]) -> list[TaskResult]:
         """Enqueue all calls by one statement, in the caller's transaction. Results come in the same order."""
+        batch = self.prepare(calls)
+        if batch.entries:
+            batch.number(broker.insert(batch.entries))
+            batch.announce()
+        return batch.results
+
+    def prepare(self, calls: Iterable[Call]) -> "Batch":
+        """What `enqueue_many` does before it writes. Raises what `enqueue` raises."""
         enqueued: list[TaskResult] = []
         entries: list[NewEntry] = []
         for task, args, kwargs in calls:
@@ -57,11 +83,7 @@ class QueueBackend(BaseTaskBackend):
             payload = package.pack(task, result.id, result.args, result.kwargs)
             entries.append(NewEntry(key_for(task.queue_name, task.priority), payload, task.run_after))
             enqueued.append(result)
-        if entries:
-            for result, pk in zip(enqueued, broker.insert(entries), strict=True):
-                object.__setattr__(result, "id", results.result_id(result.id, pk))  # as Django itself does
-                task_enqueued.send(type(self), task_result=result)
-        return enqueued
+        return Batch(enqueued, entries)
 
     def get_result(self, result_id: str) -> TaskResult:
         """The task as it stands: waiting, scheduled, running, finished. One or two queries."""

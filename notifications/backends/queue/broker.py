@@ -9,7 +9,7 @@ from django_q.brokers import Broker
 from django_q.conf import Conf
 
 from . import wakeup
-from .sql import Entry, NewEntry, QueueTable, priority_of
+from .sql import Entry, NewEntry, QueueTable, pg_insert_parameters, priority_of
 
 # How long a claim holds without renewal. Short, so that what a dead cluster held comes back soon; the pusher
 # renews what is still being worked on, so a long task never outlives it.
@@ -98,6 +98,14 @@ def insert(entries: list[NewEntry]) -> list[int]:
     if notify:
         wakeup.count_notify_at_commit(table.using)
     return pks
+
+
+def insert_parameters(entries: list[NewEntry]) -> list[Any]:
+    """Of `sql.PG_INSERT`, for a statement of somebody else's that has it as a part."""
+    notify = wakeup.may_notify()
+    if notify:
+        wakeup.count_notify_at_commit(queue_table().using)
+    return pg_insert_parameters(entries, notify=notify)
 
 
 def _now() -> Any:

@@ -41,12 +41,12 @@ PG_INSERT = """
 WITH entry AS (
     INSERT INTO django_q_ormq (key, payload, lock)
     SELECT key, payload, COALESCE(lock, statement_timestamp() - (%s - place) * interval '1 microsecond')
-    FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) WITH ORDINALITY AS entry(key, payload, lock, place)
+    FROM ROWS FROM (json_to_recordset(%s::json) AS (key text, payload text, lock timestamptz))
+        WITH ORDINALITY AS entry(key, payload, lock, place)
     ORDER BY place RETURNING id
-)
+), wake AS MATERIALIZED (SELECT pg_notify(channel, '')::text FROM unnest(%s::text[]) AS channel)
 """
-PG_SILENT = "SELECT id FROM entry"
-PG_NOTIFYING = ", wake AS MATERIALIZED (SELECT pg_notify(%s, '')::text) SELECT id FROM entry CROSS JOIN wake"
+PG_INSERTED = "SELECT id FROM entry LEFT JOIN wake ON true"
 PG_LEASE = "date_trunc('second', statement_timestamp()) + %s + interval '1 second'"
 # A queue's statistics are those of an empty table, and by them PostgreSQL would rather sort the whole backlog
 # than walk the index. Both statements are one round trip and one transaction.
@@ -116,6 +116,12 @@ def priority_of(key: str, queue_name: str) -> int | None:
         return None
 
 
+def pg_insert_parameters(entries: Sequence[NewEntry], *, notify: bool) -> list[Any]:
+    """Of PG_INSERT."""
+    rows = [{"key": e.key, "payload": e.payload, "lock": e.lock and e.lock.isoformat()} for e in entries]
+    return [len(rows), json.dumps(rows), [CHANNEL] if notify else []]
+
+
 class QueueTable:
     """django-q2's table `django_q_ormq` on one database, and the results in `django_q_task` beside it."""
 
@@ -139,11 +145,7 @@ class QueueTable:
     def insert(self, entries: Sequence[NewEntry], *, notify: bool) -> list[int]:
         """Write the rows, each due at its lock. Give their primary keys, in the order of `entries`."""
         if self.is_postgresql:
-            columns = [e.key for e in entries], [e.payload for e in entries], [e.lock for e in entries]
-            if notify:
-                rows = self._rows(PG_INSERT + PG_NOTIFYING, [len(entries), *columns, CHANNEL])
-            else:
-                rows = self._rows(PG_INSERT + PG_SILENT, [len(entries), *columns])
+            rows = self._rows(PG_INSERT + PG_INSERTED, pg_insert_parameters(entries, notify=notify))
             return sorted(row[0] for row in rows)
         lock, pks = timezone.now() - MICROSECOND * len(entries), []
         for part in batched(entries, ROWS_A_STATEMENT):
