@@ -104,6 +104,9 @@ def test_the_page(browser: Client) -> None:
     assert "newsletter" in page
     assert "ann@" not in page
     assert "no-store" in answer["Cache-Control"]
+    scope = Scope(SCOPE.address, "<b>bold</b>", ID)
+    for answer in (browser.get, browser.post):
+        assert b"<b>" not in answer(f"/unsubscribe/{unsubscribe.token(scope)}").content
 
 
 def test_twice_is_once(browser: Client) -> None:

@@ -1,5 +1,6 @@
 """The first page, as the server gives it: who sees it, and what its form does where no script runs."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
+from notifications.background import testing
 from notifications.models import Notification
 from notifications.pages.timeline import bars
 
@@ -48,6 +50,16 @@ def test_development_is_open_on_this_machine_only(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("development")
+def test_it_is_kept_nowhere(client: Client, settings: Any) -> None:
+    """It shows what is now; and it offers what a POST without a `via` would do."""
+    for via in ("thread", "queue"):
+        settings.NOTIFICATIONS_VIA = via
+        page = client.get("/")
+        assert "no-store" in page["Cache-Control"]
+        assert f'value="{via}" checked' in page.content.decode()
+
+
+@pytest.mark.usefixtures("development")
 def test_a_form_without_script(client: Client) -> None:
     """The form sends, and leads to a page that says what became of it."""
     response = client.post("/", ORDER)
@@ -70,22 +82,53 @@ def test_a_bad_address_comes_back_with_the_reason(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("development")
+def test_what_was_typed_is_text(client: Client) -> None:
+    """Whatever it is, it comes back as it was typed, and as nothing else."""
+    typed = {"recipient": '"><script>1', "message": ' "><b>bold</b> '}
+    page = client.post("/", {**ORDER, **typed}).content.decode()
+    assert "<script>1" not in page
+    assert 'value=" &quot;&gt;&lt;b&gt;bold&lt;/b&gt; "' in page
+    client.post("/", {**ORDER, "message": typed["message"]})
+    assert Notification.objects.get().message == typed["message"]
+
+
+@pytest.mark.usefixtures("development")
+def test_too_many_for_one(client: Client, settings: Any) -> None:
+    """The limit of a recipient is a reason in the form, not an error of the page."""
+    settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"hour": 1}
+    assert [client.post("/", ORDER).status_code for _ in range(2)] == [302, 400]
+    assert Notification.objects.count() == 1
+
+
+@pytest.mark.usefixtures("development")
 @pytest.mark.parametrize("path", ["/", "/inline"])
 def test_other_sites_cannot_post(path: str) -> None:
-    """Without the token of the page's own form: 403, with an open door too."""
-    assert Client(enforce_csrf_checks=True).post(path, ORDER).status_code == 403
+    """Without the token of the page's own form: 403, with an open door too. With it the form sends."""
+    client = Client(enforce_csrf_checks=True)
+    assert client.post(path, ORDER).status_code == 403
     assert not Notification.objects.exists()
+    [token] = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', client.get("/").content.decode())
+    assert client.post("/", {**ORDER, "csrfmiddlewaretoken": token}).status_code == 302
 
 
 @pytest.mark.usefixtures("development")
 @pytest.mark.django_db(transaction=True)
 def test_inline_works_before_it_responds(client: Client, log_file: Path) -> None:
-    """When the response is there, the work is done, once."""
-    response = client.post("/inline", {**ORDER, "via": "inline", "slow": "on"})
+    """When the response is there, the work is done, once, and nothing was left to a thread."""
+    with testing.collect() as left:
+        response = client.post("/inline", {**ORDER, "via": "inline", "slow": "on"})
+    assert left == []
     notification = Notification.objects.get()
     assert (response.status_code, notification.status, notification.channel) == (200, "sent", "demo")
     assert response["Location"] == f"/api/v1/notifications/{notification.pk}"
     assert log_file.read_text() == "notification for you@example.com: hello\n"
+
+
+@pytest.mark.usefixtures("development")
+def test_inline_says_what_is_wrong(client: Client) -> None:
+    """400, with a pointer as the API's problems have it."""
+    response = client.post("/inline", {**ORDER, "recipient": "nobody"})
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (400, "/recipient")
 
 
 def test_no_inline_without_slow_work(admin_client: Client) -> None:
@@ -95,12 +138,16 @@ def test_no_inline_without_slow_work(admin_client: Client) -> None:
     assert 'value="queue"' in page
     assert 'value="inline"' not in page
     assert 'name="slow"' not in page
+    assert admin_client.post("/", {**ORDER, "slow": "on"}).status_code == 302
+    assert Notification.objects.get().channel == "log"
 
 
 def test_who_may_not_send_is_told(client: Client) -> None:
     """A user without the right sees why the form is off; who posts all the same gets 403."""
     client.force_login(user_with("view_notification"))
-    assert "Can add notification" in client.get("/").content.decode()
+    page = client.get("/").content.decode()
+    assert "Can add notification" in page
+    assert '<fieldset class="plain" disabled>' in page
     assert client.post("/", ORDER).status_code == 403
     assert not Notification.objects.exists()
 
@@ -116,8 +163,11 @@ def test_who_may_not_look_may_send(client: Client) -> None:
 
 def test_of_others_nothing_is_known(client: Client, accepted: Any) -> None:
     """Somebody else's notification does not exist, as in the API."""
-    client.force_login(user_with("add_notification", "view_notification"))
+    user = user_with("add_notification", "view_notification")
+    client.force_login(user)
     assert client.get(f"/sent/{accepted().pk}").status_code == 404
+    own = client.post("/", ORDER, follow=True)
+    assert (own.status_code, Notification.objects.get(owner=user).message) == (200, "hello")
 
 
 def test_bars_are_to_scale(accepted: Any) -> None:
@@ -139,4 +189,24 @@ def test_bars_are_to_scale(accepted: Any) -> None:
         ("sending", 250, 250, "25.000%", "25.000%"),
         ("queued", 500, 250, "50.000%", "25.000%"),
         ("sending", 750, 250, "75.000%", "25.000%"),
+    ]
+
+
+def test_bars_of_what_waits_begins_later_or_has_ended(accepted: Any) -> None:
+    """While it waits the bar grows; a worker whose clock is ahead draws nothing back; the end is that of the scale."""
+    pk = accepted().pk
+    waits, begun, ended = (Notification.objects.get(pk=pk) for _ in range(3))
+    start, second = waits.created_at, timedelta(seconds=1)
+    [bar] = bars(waits, start + second)
+    assert (bar.name, bar.length, bar.width) == ("queued", 1000, "100.000%")
+    begun.status, begun.attempt_count, begun.claimed_at = "sending", 1, start + 2 * second
+    assert [bar.length for bar in bars(begun, start + second)] == [2000, 0]
+    ended.attempts.create(
+        number=1, started_at=start + 2 * second, finished_at=start + 4 * second, outcome="sent"
+    )
+    ended.status, ended.finished_at = "sent", start + 4 * second
+    assert [(bar.name, bar.left, bar.width) for bar in bars(ended, start + 60 * second)] == [
+        ("queued", "0.000%", "50.000%"),
+        ("sending", "50.000%", "50.000%"),
+        ("sent", "100.000%", "0.000%"),
     ]
