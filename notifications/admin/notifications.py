@@ -34,10 +34,10 @@ class NotificationAdmin(ReadOnly, admin.ModelAdmin):
         "short_id",
         "status",
         "to",
+        "accepted_at",
         "channel",
         "via",
         "attempts_begun",
-        "accepted_at",
         "settled_at",
     ]
     list_filter = [listing.StatusFilter, listing.SinceFilter, listing.ChannelFilter, listing.ViaFilter]

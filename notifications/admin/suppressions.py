@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from .. import suppression
 from ..models import Suppression
@@ -40,7 +42,7 @@ class SuppressionAdmin(admin.ModelAdmin):
     search_fields = ["=address"]
     search_help_text = "A whole address"
     show_full_result_count = False
-    readonly_fields = ["masked_address"]
+    readonly_fields = ["masked_address", "brought_by"]
 
     def get_list_display(self, request: HttpRequest) -> Any:
         return [self._address(request), "category", "reason", "created_at"]
@@ -48,7 +50,7 @@ class SuppressionAdmin(admin.ModelAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
             return ["address", "category", "reason", "note"]
-        return [self._address(request), "category", "reason", "note", "notification", "created_at"]
+        return [self._address(request), "category", "reason", "note", "brought_by", "created_at"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -56,6 +58,13 @@ class SuppressionAdmin(admin.ModelAdmin):
     @admin.display(description="address")
     def masked_address(self, entry: Suppression) -> str:
         return masked(entry.address)
+
+    @admin.display(description="notification")
+    def brought_by(self, entry: Suppression) -> str:
+        if entry.notification is None:
+            return self.get_empty_value_display()
+        url = reverse("admin:notifications_notification_change", args=[entry.notification])
+        return format_html('<a href="{}">{}</a>', url, entry.notification)
 
     def _address(self, request: HttpRequest) -> str:
         return "address" if sees_recipients(request) else "masked_address"

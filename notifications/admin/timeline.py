@@ -38,8 +38,10 @@ def timeline(notification: Notification, *, unmasked: bool) -> list[Step]:
 
 def _steps(notification: Notification, unmasked: bool) -> Iterator[Step]:
     yield Step(notification.created_at, "accepted", "done", details=_present(via=notification.via))
+    waits = notification.status == Status.QUEUED
     if notification.due_at > notification.created_at:
-        yield Step(notification.due_at, "due", "done")
+        kind = "next" if waits and not notification.history else "done"
+        yield Step(notification.due_at, "due", kind)
     for attempt in notification.history:
         yield Step(attempt.started_at, f"claimed for attempt {attempt.number}", "done")
         if attempt.finished_at:
@@ -49,7 +51,7 @@ def _steps(notification: Notification, unmasked: bool) -> Iterator[Step]:
         yield Step(notification.finished_at, "cancelled", "again", text=notification.reason)
     elif notification.finished_at and notification.finished_at != last:
         yield Step(notification.finished_at, notification.status, notification.status)
-    if notification.next_attempt_at and notification.status == Status.QUEUED:
+    if waits and notification.next_attempt_at and notification.next_attempt_at > notification.due_at:
         yield Step(notification.next_attempt_at, "next attempt", "next")
 
 

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from notifications import tasks
+from notifications import suppression, tasks
 from notifications.backends.queue import OrmBroker
 from notifications.backends.queue.execution import Execution
 from notifications.backends.queue.processes import Job, Slot
@@ -80,3 +82,30 @@ def test_nobody_looks_in_without_the_right(client: Client, django_user_model: An
     django_user_model.objects.create_user("ann", password="pw", is_staff=True)
     client.login(username="ann", password="pw")
     assert client.get(reverse("admin:notifications_notification_changelist")).status_code == 403
+
+
+def test_what_is_scheduled_is_due_next(admin_client: Client, accepted: Accept) -> None:
+    """One step for what is one moment."""
+    row = accepted(due_at=timezone.now() + timedelta(hours=1))
+    steps = admin_client.get(reverse("admin:notifications_notification_change", args=[row.pk])).context[
+        "timeline"
+    ]
+    assert [(step.title, step.kind) for step in steps] == [("accepted", "done"), ("due", "next")]
+
+
+def test_an_entry_of_the_list_leads_to_what_brought_it(admin_client: Client, accepted: Accept) -> None:
+    """From the suppression list to the notification that bounced."""
+    row = accepted()
+    entry, _ = suppression.add("you@example.com", notification=row.pk)
+    page = admin_client.get(
+        reverse("admin:notifications_suppression_change", args=[entry.pk])
+    ).content.decode()
+    assert reverse("admin:notifications_notification_change", args=[row.pk]) in page
+
+
+def test_how_one_gets_a_token(admin_client: Client) -> None:
+    """The page has no button for it, and says why."""
+    assert (
+        "manage.py token"
+        in admin_client.get(reverse("admin:notifications_token_changelist")).content.decode()
+    )

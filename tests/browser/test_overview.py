@@ -93,6 +93,8 @@ def test_resend_all_that_failed_alike(
 def test_one_notification(operator: Callable[..., Page], axe: Callable[[Page], None]) -> None:
     """From the list, which is Django's own, to the page of one, with its way."""
     page = operator("/admin/notifications/notification/?status=failed")
+    expect(page.get_by_role("searchbox", name="Search")).to_be_visible()
+    axe(page)
     page.locator("#result_list tbody th a").first.click()
     expect(page.locator(".timeline")).to_contain_text("attempt 1: failed")
     axe(page)
