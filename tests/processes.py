@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -71,6 +71,7 @@ def running(
     cwd: Path = ROOT,
     stop: signal.Signals = signal.SIGTERM,
     grace: float = 20,
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a group of its own. When the block ends it is asked to stop, then its group is killed."""
     with output.open("ab") as file:
@@ -81,6 +82,7 @@ def running(
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
     try:
         yield process

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket
 from subprocess import Popen
 from typing import Any
 
@@ -41,9 +42,14 @@ class Service:
 
 
 @contextmanager
-def serving(folder: Path, database_url: str, **env: str) -> Iterator[Service]:
-    """The service with DEBUG, its files in `folder`, until the block ends. More of the environment may be given."""
-    port = free_port()
+def serving(
+    folder: Path, database_url: str, *, listener: socket | None = None, **env: str
+) -> Iterator[Service]:
+    """The service with DEBUG, its files in `folder`, until the block ends. More of the environment may be given.
+
+    `listener` is the socket that it serves, if it is not to open its own.
+    """
+    port = listener.getsockname()[1] if listener else free_port()
     env = {
         "DATABASE_URL": database_url,
         "DEBUG": "true",
@@ -56,14 +62,28 @@ def serving(folder: Path, database_url: str, **env: str) -> Iterator[Service]:
     }
     migrated = manage("migrate", "--verbosity", "0", env=env)
     assert migrated.returncode == 0, migrated.stderr
-    gunicorn = Path(sys.executable).with_name("gunicorn")
     with (
-        running(gunicorn, "project.wsgi", env=env, output=folder / "web.txt") as web,
+        answering(folder, env, listener) as web,
         working(folder, env) as cluster,
     ):
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: answers(url))
         yield Service(url, env, folder, web, cluster)
+
+
+def answering(
+    folder: Path, env: dict[str, str], listener: socket | None = None
+) -> AbstractContextManager[Popen[bytes]]:
+    """The web of this service until the block ends; given a socket, as systemd gives one (sd_listen_fds(3))."""
+    command: list[str | Path] = [Path(sys.executable).with_name("gunicorn"), "project.wsgi"]
+    if listener is None:
+        return running(*command, env=env, output=folder / "web.txt")
+    code = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3); "
+        "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}; os.execv(sys.argv[2], sys.argv[2:])"
+    )
+    command = [sys.executable, "-c", code, str(listener.fileno()), *command]
+    return running(*command, env=env, output=folder / "web.txt", pass_fds=[listener.fileno()])
 
 
 def working(folder: Path, env: dict[str, str]) -> AbstractContextManager[Popen[bytes]]:

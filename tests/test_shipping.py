@@ -101,9 +101,10 @@ def test_units_let_the_work_finish(unit: Path) -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="There is no systemd here.")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:
-    """Every line of them, with programs that are there."""
-    text = unit.read_text().replace("/srv/notifications/.venv/bin/", f"{Path(sys.executable).parent}/")
-    (tmp_path / unit.name).write_text(text)
+    """Every line of them, with programs that are there, and of what they require."""
+    for path in (ROOT / "deploy" / "systemd").iterdir():
+        text = path.read_text().replace("/srv/notifications/.venv/bin/", f"{Path(sys.executable).parent}/")
+        (tmp_path / path.name).write_text(text)
     said = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", tmp_path / unit.name],
         capture_output=True,
