@@ -15,6 +15,7 @@ from tests.processes import DATABASE_URL, free_port, running, wait_until
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
+@pytest.mark.timeout(300)
 def test_the_demonstration(tmp_path: Path) -> None:
     """A notification of every status, pages that open with the password it prints, and an end when it is told to."""
     if not DATABASE_URL.startswith("sqlite"):
@@ -25,7 +26,7 @@ def test_the_demonstration(tmp_path: Path) -> None:
         running(*command, env={"PORT": str(port)}, output=output) as process,
         httpx.Client(base_url=f"http://localhost:{port}", timeout=30) as client,
     ):
-        found = wait_until(lambda: said(output, process.poll()), timeout=90)
+        found = wait_until(lambda: said(output, process.poll()), timeout=200)
         for status in Status.values:
             wait_until(lambda status=status: listed(client, status), timeout=60)
         for path in re.findall(rf"http://localhost:{port}(/\S*)", output.read_text()):
