@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from notifications import services
+from notifications import health, services
 from notifications.backends.celery import outbox, publisher
 from notifications.backends.fallback import taker_of
 from notifications.backends.queue import backend as queue_backend
@@ -103,6 +103,24 @@ def test_while_the_broker_is_down_the_queue_takes_it(fallbacks: Any, accepted: A
     assert OrmQ.objects.get().key == "default"
     row.refresh_from_db()
     assert row.via == "queue"
+
+
+def test_the_probe_says_who_stands_in(fallbacks: Any) -> None:
+    """`/readyz` names the engine that takes the work of one that is down."""
+    fallbacks(celery="default")
+    a_cluster_lives()
+    the_broker_is_down()
+    assert health.degraded() == {"celery": "The broker cannot be reached: 'default' takes its work."}
+
+
+def test_what_is_back_gets_its_work_again(fallbacks: Any, accepted: Accept) -> None:
+    """When the broker has been left alone for a moment, the next one is tried with it."""
+    fallbacks(celery="default")
+    a_cluster_lives()
+    the_broker_is_down()
+    assert accepted(via="celery").via == "queue"
+    publisher.publisher("celery").closed_until = time.monotonic()
+    assert accepted(via="celery").via == "celery"
 
 
 def test_while_no_cluster_lives_a_thread_takes_it(fallbacks: Any, accepted: Accept) -> None:

@@ -16,7 +16,7 @@ from notifications.background import pool
 from notifications.background.tasks import BackgroundTasks, collector
 from notifications.background.transactions import when_committed
 
-from ..fallback import check_fallback
+from ..fallback import check_fallback, taker_of
 from ..queue import package, results
 from ..queue.backend import Call, refuse_unreachable
 from . import outbox
@@ -127,9 +127,13 @@ class CeleryBackend(BaseTaskBackend):
 
     def degraded(self) -> str | None:
         """What is wrong, where work is accepted all the same. May take as long as connecting may."""
-        if not publisher(self.alias).reaches_broker():
-            return "The broker cannot be reached: what is accepted waits in the database."
-        return None
+        if publisher(self.alias).reaches_broker():
+            return None
+        taker = taker_of(self.alias)
+        instead = (
+            "what is accepted waits in the database" if taker == self.alias else f"{taker!r} takes its work"
+        )
+        return f"The broker cannot be reached: {instead}."
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:
         return [
