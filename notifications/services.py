@@ -11,6 +11,7 @@ from django.db import IntegrityError, connections, transaction
 from django.tasks import TaskResult
 
 from . import intake, limits, orders, recovery, tasks, tracing
+from .background.tasks import no_request
 from .clock import database_now
 from .exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
 from .gathering import Gathering
@@ -168,7 +169,12 @@ def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
     return result
 
 
-_gathering = Gathering(intake.write_together)
+def _write_together(orders: Sequence[Order]) -> Sequence[Notification | RecipientLimitReached]:
+    with no_request():  # what is written for others must not hang on how our own request ends
+        return intake.write_together(orders)
+
+
+_gathering = Gathering(_write_together)
 
 
 def _accept_alone(order: Order, enqueue: Enqueue | None) -> Notification:

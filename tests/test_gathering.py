@@ -11,7 +11,7 @@ from django_q.models import OrmQ
 
 from notifications import services
 from notifications.exceptions import RecipientLimitReached
-from notifications.gathering import MOST, Gathering
+from notifications.gathering import MOST, Gathering, pause_after
 from notifications.models import Notification
 from tests.processes import wait_until
 
@@ -50,6 +50,12 @@ class Written:
             if item.startswith("bad"):
                 raise ValueError(item)
         return [item.upper() for item in items]
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(0, 0.004), (1, 0.004), (3, 0.012), (200, 0.025)])
+def test_the_more_there_is_the_longer_one_waits_for_more(number: int, seconds: float) -> None:
+    """Law: one that comes alone hardly delays the next; under load there is a bound."""
+    assert pause_after(number) == pytest.approx(seconds)
 
 
 def test_a_single_caller_waits_for_nobody() -> None:

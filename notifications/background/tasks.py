@@ -7,7 +7,8 @@ import contextvars
 import inspect
 import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, overload
 
@@ -30,6 +31,16 @@ class Collector(Protocol):
 
 # Where an in-process backend puts what is enqueued now: the request's tasks. None: there is no request.
 collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
+
+
+@contextmanager
+def no_request() -> Iterator[None]:
+    """What is enqueued in this block belongs to no request, whoever runs it."""
+    token = collector.set(None)
+    try:
+        yield
+    finally:
+        collector.reset(token)
 
 
 async def _finish(awaitable: Any) -> Any:

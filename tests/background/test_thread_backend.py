@@ -11,7 +11,9 @@ from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued, task_finished, task_started
 from django.utils import timezone
 
-from notifications.background import BackgroundTask, BackgroundTasks, pool, testing
+from notifications.background import BackgroundTask, BackgroundTasks, pool, testing, threads
+from notifications.gathering import pause_after
+from tests.processes import wait_until
 
 from . import work
 
@@ -177,6 +179,33 @@ def test_waiting_calls_of_a_mergeable_task_run_as_one(settings) -> None:
         result.refresh()
         assert result.status == TaskResultStatus.SUCCESSFUL
         assert result.attempts == 1
+
+
+def test_after_a_batch_its_kind_rests_and_nobody_else(settings, monkeypatch) -> None:
+    """Under load more comes together: the lane is left alone for a moment, and other work goes on meanwhile."""
+    resting, over = threading.Event(), threading.Event()
+
+    def rest(seconds: float) -> None:
+        assert seconds == pause_after(2)
+        resting.set()
+        assert over.wait(work.WAIT)
+
+    monkeypatch.setattr(threads.time, "sleep", rest)
+    held_pool(settings)
+    for word in "ab":
+        work.join.enqueue([word])
+    work.let_go()
+    assert resting.wait(work.WAIT)
+    for word in "cde":
+        work.join.enqueue([word])
+    monkeypatch.undo()
+    settings.BACKGROUND_TASKS = {"MAX_THREADS": 2}
+    between = work.write.enqueue("between")
+    wait_until(lambda: between.refresh() or between.is_finished)
+    assert work.diary == ["held", ["a", "b"], "between"]
+    over.set()
+    testing.wait()
+    assert work.diary[3:] == [["c", "d", "e"]]
 
 
 def test_calls_of_one_request_are_merged_where_they_stand(settings) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from notifications.backends.queue import OrmBroker, pusher
-from notifications.backends.queue.pace import HANDFUL, gather_for
+from notifications.backends.queue.pace import HANDFUL
 from notifications.backends.queue.processes import Job, Report, Slot, Wire
 from notifications.backends.queue.pusher import Hand, Pusher
 from notifications.backends.queue.systemd import Pulse
@@ -98,12 +98,6 @@ def test_a_handful_that_merges_is_one_job(boss: Pusher, play: Play) -> None:
     boss.look_soon()
     boss.look()
     assert [len(worker.job().entries) for worker in workers] == [38, 37]
-
-
-@pytest.mark.parametrize(("claimed", "seconds"), [(0, 0.004), (1, 0.004), (3, 0.012), (200, 0.025)])
-def test_the_more_there_is_the_longer_it_gathers(claimed: int, seconds: float) -> None:
-    """Law: one that comes alone hardly delays the next; under load there is a bound."""
-    assert gather_for(claimed) == pytest.approx(seconds)
 
 
 def test_what_no_worker_can_take_keeps_its_place(boss: Pusher, play: Play) -> None:

@@ -1,10 +1,4 @@
-"""How long calls take of late, and so how much of a kind a worker is given at once; how long to wait for more of it.
-
-Note [Batches under load]: what a batch costs (a claim, a record, a removal) is several times what one more entry in it
-costs, on both sides of the database: on SQLite the workers also take the writer from the requests. So the more a claim
-found, the longer the next one waits, up to a fortieth of a second, and a handful of quick calls goes to one worker.
-An entry that comes alone, up to some hundred a second, is claimed at once.
-"""
+"""How long calls take of late, and so how much of a kind a worker is given at once."""
 
 from django_q.conf import Conf
 
@@ -14,14 +8,7 @@ from .processes import LARGEST_JOB
 QUICK = 0.05  # seconds: behind a job expected to take no longer, the next may wait in the worker
 CHUNK = 0.02  # seconds of work of quick calls that are handed out together
 LEAST = 1e-4  # seconds a call is taken to last at least
-GATHER = 0.004  # seconds until the next claim, for each entry that the last one found
-LONGEST_GATHER = 0.025  # seconds
-HANDFUL = 25  # quick entries that are not divided among workers
-
-
-def gather_for(claimed: int) -> float:
-    """Seconds until the next claim after one that found so many. Note [Batches under load]"""
-    return min(LONGEST_GATHER, GATHER * max(1, claimed))
+HANDFUL = 25  # quick entries that are not divided among workers. Note [Batches under load]
 
 
 class Pace:

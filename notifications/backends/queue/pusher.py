@@ -16,12 +16,12 @@ from django.db import DatabaseError, InterfaceError, connections
 from django_q.conf import Conf
 
 from ...clock import database_now
+from ...gathering import PAUSE, pause_after
 from .aftermath import settle_crashed
 from .broker import LEASE, OrmBroker
 from .control import Control
 from .crew import TAKE_BACK_AFTER, Crew, Hand
 from .housekeeping import Housekeeper
-from .pace import GATHER, gather_for
 from .processes import LARGEST_JOB, Slot, Wire, become_child
 from .systemd import Pulse
 from .wakeup import INTERVAL, Listener
@@ -92,7 +92,7 @@ class Pusher(Crew):
             moments.append(now + TAKE_BACK_AFTER / 5)
         if not self.stopping and self.free_hands():
             if self.listener.must_look:
-                moments.append(max(self.look_at, now + (GATHER / 2 if now < self.calm_from else CALM)))
+                moments.append(max(self.look_at, now + (PAUSE / 2 if now < self.calm_from else CALM)))
             moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
         return max(0.0, min(moments) - now)
 
@@ -119,7 +119,7 @@ class Pusher(Crew):
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
         claimed = self.broker.claim(limit, background=False)
-        self.look_at = now + gather_for(len(claimed))
+        self.look_at = now + pause_after(len(claimed))
         if claimed:
             self.hand_out(self.known(claimed), hands)
         behind = self.look_behind()
@@ -131,7 +131,7 @@ class Pusher(Crew):
             self.look_soon()
         else:
             # Whoever enqueued just after the one that was heard may have been silent: see `wakeup`.
-            self.poll_at = now + (2 * GATHER if now < self.awake_until else self.idle_for())
+            self.poll_at = now + (2 * PAUSE if now < self.awake_until else self.idle_for())
 
     def look_soon(self) -> None:
         self.look_at = self.poll_at = 0.0
