@@ -7,7 +7,6 @@ so a notification that kills its worker each time ends as failed instead of goin
 """
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,7 +24,6 @@ from .models import Outcome, Status, database
 from .request_id import notification_id, request_id
 from .retry import RetryPolicy
 from .schedule import Due, Reschedule
-from .senders import senders
 from .sending import send
 from .signals import recorded
 from .statements import Claim, Record
@@ -33,7 +31,6 @@ from .statements import Claim, Record
 logger = logging.getLogger("notifications.delivery")
 
 BATCH = 500  # notifications that are claimed at once; a merged call may bring many more
-TOGETHER = 10  # notifications of one thread, on a channel that sends several on one connection
 FIRST_PAUSE = 0.05  # seconds before a record is tried again; it doubles, up to a second
 MAX_ERROR_LENGTH = 2000  # characters of an error, or of an answer, that are kept
 MAX_REASON_LENGTH = 255
@@ -52,41 +49,10 @@ def deliver(ids: Iterable[str], reschedule: Reschedule) -> None:
     using = database()
     lease = notification_settings().lease
     for batch in batched(tracing.received(ids), BATCH):
-        _send_and_settle(pacing.claim(batch, lease, using, reschedule), reschedule, lease, using)
+        send_and_settle(pacing.claim(batch, lease, using, reschedule), reschedule, lease, using)
 
 
-def deliver_concurrently(ids: Iterable[str], reschedule: Reschedule) -> None:
-    """The same for channels that wait on the network: each is sent, and recorded, on a thread of its own.
-
-    Returns when the last one has begun, so that one that is stuck does not hold up what comes behind. Only as
-    many are claimed as can begin at once. Those that are under way when the process dies have a lease that
-    passes, like any other.
-    """
-    using = database()
-    lease = notification_settings().lease
-    waiting = deque(tracing.received(ids))
-    while waiting:
-        reserved = senders().reserve(len(waiting))
-        claims: list[Claim] = []
-        try:
-            chunk = [waiting.popleft() for _ in range(reserved)]
-            claims = pacing.claim(chunk, lease, using, reschedule)
-        finally:
-            senders().release(reserved - len(claims))
-        parcels = list(_parcels(claims))
-        senders().release(len(claims) - len(parcels))
-        for parcel in parcels:
-            senders().run(_send_and_settle, parcel, reschedule, lease, using)
-
-
-def _parcels(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
-    """What each thread takes: one claim, or several of a channel that sends them on one connection."""
-    for alias, batch in _by_channel(claims):
-        size = TOGETHER if alias in channels and channels[alias].batch else 1
-        yield from (list(part) for part in batched(batch, size))
-
-
-def _send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:
+def send_and_settle(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, using: str) -> None:
     requests = {claim.request_id for claim in claims}
     token = request_id.set(requests.pop() if len(requests) == 1 else "")
     notification = notification_id.set(claims[0].id if len(claims) == 1 else "")

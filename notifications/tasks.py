@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.tasks import Task, task
 
-from . import delivery, tracing
+from . import concurrent, delivery, tracing
 from .backends.enqueueing import enqueue_many, running_on
 from .backends.mergeable import mergeable
 from .channels import channels
@@ -22,7 +22,7 @@ def deliver(notification_ids: list[str]) -> None:
 @mergeable
 def deliver_slowly(notification_ids: list[str]) -> None:
     """The same for channels that wait on the network: a lane of its own, and a thread for each."""
-    delivery.deliver_concurrently(notification_ids, reschedule=deliver_later)
+    concurrent.deliver_concurrently(notification_ids, reschedule=deliver_later)
 
 
 @task

@@ -54,13 +54,14 @@ class Conversation(socketserver.StreamRequestHandler):
                     return
                 lines = iter(self.rfile.readline, b".\r\n")
                 content = b"".join(line.removeprefix(b".") for line in lines)
-                self.server.seen.append(message_from_bytes(content, policy=policy.default))
+                message = message_from_bytes(content, policy=policy.default)
+                self.server.seen.append(message)
                 said = self.say("end", envelope[-1], "250 2.0.0 queued as 7")
                 if not said:
                     return
                 if said.startswith("2"):
                     self.server.envelopes.append(envelope)
-                    self.server.messages.append(self.server.seen[-1])
+                    self.server.messages.append(message)
                 envelope = []
             else:
                 envelope = [argument] if verb == "MAIL" else [*envelope, argument]

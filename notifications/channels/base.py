@@ -5,6 +5,7 @@ CHANNELS = {"log": {"BACKEND": "notifications.channels.log.LogChannel", "OPTIONS
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -73,7 +74,8 @@ class BaseChannel:
     # False: a batch is one call of `send`.
     concurrent = False
 
-    # Of a concurrent channel: several at once are cheaper, because they share a connection. One thread takes them.
+    # Of a concurrent channel: several at once are cheaper, because they share a connection. A thread takes ten of them
+    # at a time, and goes on with more inside of `together()`.
     batch = False
 
     # Writes to people's e-mail addresses: what is for one on the suppression list is cancelled instead of sent, and
@@ -107,6 +109,10 @@ class BaseChannel:
         an override catches what goes wrong with one message, and makes it that message's result.
         """
         return [self._guarded(message) for message in messages]
+
+    def together(self) -> AbstractContextManager[None]:
+        """Around several calls of `send`, on one thread: what they can share stays open in between."""
+        return nullcontext()
 
     def send_one(self, message: Message) -> None:
         """Send one message, or raise DeliveryError."""

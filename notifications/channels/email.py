@@ -1,7 +1,8 @@
 """The e-mail channel, over Django's MAILERS: any alias is a provider, a list of them is a failover."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from email.errors import MessageError
 from email.policy import SMTP
@@ -69,6 +70,7 @@ class EmailChannel(BaseChannel):
     concurrent = True
     batch = True
     suppressible = True
+    _desks = threading.local()
 
     def clean_recipient(self, recipient: str) -> str:
         address = clean_address(recipient)
@@ -80,10 +82,23 @@ class EmailChannel(BaseChannel):
         options = Options.from_dict(self.options)
         # All are written before the first one goes out: whatever breaks here has sent nothing.
         mails = [self._compose(message, options) for message in messages]
-        desk = Desk(options)
+        with self.together():
+            desk = self._desks.open[self.alias]
+            desk.begin()
+            return [mail if isinstance(mail, SendResult) else desk.send(*mail) for mail in mails]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Keep the connection: of one thread, for a server's conversation is one."""
+        open = self._desks.__dict__.setdefault("open", {})
+        if self.alias in open:
+            yield
+            return
+        desk = open[self.alias] = Desk(Options.from_dict(self.options))
         try:
-            return [mail if isinstance(mail, SendResult) else desk.send(mail) for mail in mails]
+            yield
         finally:
+            del open[self.alias]
             desk.close()
 
     def check(self) -> list[CheckMessage]:
@@ -104,7 +119,10 @@ class EmailChannel(BaseChannel):
                 )
         return found
 
-    def _compose(self, message: Message, options: Options) -> EmailMultiAlternatives | SendResult:
+    def _compose(
+        self, message: Message, options: Options
+    ) -> tuple[EmailMultiAlternatives, bytes] | SendResult:
+        """The mail, and what of it goes over SMTP; or why it cannot be one."""
         headers = {
             "Message-ID": f"<{message.id}@{options.domain or options.sender.rpartition('@')[2]}>",
             "Date": format_datetime(message.created_at),  # of acceptance, on every attempt
@@ -126,25 +144,30 @@ class EmailChannel(BaseChannel):
             mail.metadata = {METADATA: message.id}  # type: ignore[attr-defined]
             if message.html:
                 mail.attach_alternative(message.html, "text/html")
-            mail.message(policy=POLICY).as_bytes()
+            content = mail.message(policy=POLICY).as_bytes()
         except (ValidationError, ValueError, LookupError, MessageError) as error:
             reason = error.messages[0] if isinstance(error, ValidationError) else str(error)
             return SendResult(
                 sent=False, error=f"It cannot be an e-mail: {reason}", permanent=True, phase="compose"
             )
-        return mail
+        return mail, content
 
 
 class Desk:
-    """The mailers of one batch. A mailer that could not be reached is not asked again in this batch."""
+    """The mailers of one thread, batch after batch. One that could not be reached is not asked again in a batch."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.aliases = list(options.mailers)
         self.current: Any = None  # a Session, or a mailer that is no SMTP
-        self.deadline = monotonic() + BUDGET
+        self.begin()
 
-    def send(self, mail: EmailMultiAlternatives) -> SendResult:
+    def begin(self) -> None:
+        """A new batch: a new chance for each mailer, unless there is a connection."""
+        self.deadline = monotonic() + BUDGET
+        if self.current is None:
+            self.aliases = list(self.options.mailers)
+
+    def send(self, mail: EmailMultiAlternatives, content: bytes) -> SendResult:
         broken: Broken | None = None
         while self.aliases:
             if monotonic() > self.deadline:
@@ -154,7 +177,7 @@ class Desk:
             self.current = self.current or self._open(self.aliases[0])
             used = isinstance(self.current, Session) and not self.current.fresh
             try:
-                return self._over(mail)
+                return self._over(mail, content)
             except DeliveryError as error:
                 return SendResult.of(error)
             except Broken as error:
@@ -184,8 +207,7 @@ class Desk:
             return Session(backend, self.options.data_timeout)
         return backend
 
-    def _over(self, mail: EmailMultiAlternatives) -> SendResult:
+    def _over(self, mail: EmailMultiAlternatives, content: bytes) -> SendResult:
         if isinstance(self.current, Session):
-            content = mail.message(policy=POLICY).as_bytes()
             return self.current.send(self.options.sender, mail.to[0], content)
         return mailer.send(self.current, mail)

@@ -184,6 +184,19 @@ def test_failover(email: Any) -> None:
         assert (result.unknown, len(backup.messages)) == (True, 2)
 
 
+def test_a_mailer_that_comes_back(email: Any) -> None:
+    """It is asked again by the next batch of the same thread; one that is there keeps its connection."""
+    turns = iter(["421 4.3.2 restarting"])
+    with serving(lambda at, to: next(turns, None) if at == "connect" else None) as server:
+        channel = email(server.port)
+        with channel.together():
+            results = [channel.send([message(f"{name}@example.com")])[0] for name in "abc"]
+        assert [result.sent for result in results] == [False, True, True]
+        assert server.connections == 2
+        assert channel.send([message()])[0].sent
+        assert server.connections == 3
+
+
 def test_header_injection(email: Any) -> None:
     """A line end in a header is refused for good, before anything goes out."""
     with serving() as server:
