@@ -1,14 +1,18 @@
 """Actions in the admin: asked first, allowed or not, written down."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
 from notifications import bulk, services, tasks
+from notifications.admin import acting
 from notifications.exceptions import DeliveryError
 from notifications.models import BulkAction, Notification, Status
 from tests import recording_channel
@@ -45,11 +49,40 @@ def test_one(logged_in: LoggedIn, accepted: Accept) -> None:
     assert question.context["count"].number == 1
     row.refresh_from_db()
     assert row.status == Status.QUEUED
-    answer = act(client, signed=question.context["signed"])
+    [signed] = re.findall(r'name="signed" value="([^"]+)"', question.content.decode())
+    answer = act(client, signed=signed)
     assert answer.url.endswith(f"{row.pk}/change/")
     row.refresh_from_db()
     assert row.status == Status.CANCELLED
     assert LogEntry.objects.get().object_id == str(row.pk)
+
+
+def test_a_question_is_answered_soon_or_not_at_all(
+    logged_in: LoggedIn, accepted: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that lay open over night asks again."""
+    row = accepted()
+    client = logged_in("operator")
+    question = act(client, kind="cancel", id=row.pk)
+    monkeypatch.setattr(acting, "MAX_AGE", -1)
+    assert act(client, signed=question.context["signed"]).status_code == 400
+    assert Notification.objects.get().status == Status.QUEUED
+
+
+def test_what_would_be_refused_now(
+    logged_in: LoggedIn, failed: list[Notification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the field. What the channel says of it may name the recipient, so that is not shown."""
+
+    def refuse(self: Any, recipient: str) -> str:
+        raise ValidationError(f"{recipient} has moved away.")
+
+    client = logged_in("operator")
+    question = act(client, kind="resend", id=failed[0].pk)
+    monkeypatch.setattr(recording_channel.RecordingChannel, "clean_recipient", refuse)
+    page = client.get(act(client, signed=question.context["signed"]).url).content.decode()
+    assert "Not done: recipient would no longer be accepted." in page
+    assert "moved away" not in page
 
 
 def test_resend_one_leads_to_the_new_one(logged_in: LoggedIn, failed: list[Notification]) -> None:
@@ -100,6 +133,7 @@ def test_all_that_match(logged_in: LoggedIn, failed: list[Notification], accepte
     assert ask_in_list(client, **data).context["count"].number == 3
     assert ask_in_list(client, "?status=failed&channel=log", **data).context["count"].number == 0
     assert ask_in_list(client, "?q=gone@example.com", **data).context["count"].number == 3
+    assert ask_in_list(client, "?q=ann@example.com", **data).context["count"].number == 0
     assert ask_in_list(client, "?status=sent", **data).context["count"].number == 1
     failed[0].refresh_from_db()
     services.resend(failed[0])
@@ -109,9 +143,37 @@ def test_all_that_match(logged_in: LoggedIn, failed: list[Notification], accepte
 def test_all_that_failed_alike(logged_in: LoggedIn, failed: list[Notification]) -> None:
     """From the overview's reasons, by one attempt of them."""
     attempt = failed[0].attempts.get()
-    question = act(logged_in("operator"), kind="resend", like=attempt.pk)
+    Notification.objects.filter(pk=failed[1].pk).update(channel="waiting")
+    Notification.objects.filter(pk=failed[2].pk).update(status=Status.CANCELLED)  # before its next attempt
+    client = logged_in("operator")
+    assert act(client, kind="resend", like=attempt.pk).context["count"].number == 1
+    Notification.objects.update(channel="recording", status=Status.FAILED)
+    question = act(client, kind="resend", like=attempt.pk)
     assert question.context["count"].number == 3
     assert "550" in question.content.decode()
+
+
+def test_what_its_status_allows(logged_in: LoggedIn, accepted: Accept, failed: list[Notification]) -> None:
+    """The page of one has a button for what can be done with it, and no other."""
+    client = logged_in("operator")
+
+    def buttons(row: Notification) -> set[str]:
+        page = client.get(reverse("admin:notifications_notification_change", args=[row.pk])).content.decode()
+        assert 'name="action"' not in page  # Django's own way to act on one, which knows no status
+        return set(re.findall(r'name="kind" value="(\w+)"', page))
+
+    assert buttons(accepted()) == {"cancel"}
+    assert buttons(failed[0]) == {"resend"}
+    Notification.objects.filter(pk=failed[0].pk).update(status=Status.UNKNOWN)
+    assert buttons(failed[0]) == {"confirm", "send_again"}
+
+
+def test_who_may_not_look_may_not_act(client: Client, accepted: Accept, django_user_model: Any) -> None:
+    """The question shows what it asks about."""
+    user = django_user_model.objects.create_user("blind", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename="cancel_notification"))
+    client.force_login(user)
+    assert act(client, kind="cancel", id=accepted().pk).status_code == 403
 
 
 def test_a_viewer_may_not(logged_in: LoggedIn, accepted: Accept) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -11,7 +12,7 @@ from django.urls import reverse
 from notifications import suppression, tasks
 from notifications.admin.masking import masked, without_addresses
 from notifications.exceptions import DeliveryError
-from notifications.models import Notification
+from notifications.models import Notification, Suppression
 from tests import recording_channel
 from tests.api.conftest import problem
 
@@ -28,6 +29,7 @@ LIST = "admin:notifications_notification_changelist"
         ("a@b.de", "a…@b….de"),
         ("you@mail.example.co.uk", "y…@m…co.uk"),
         ("root@localhost", "r…@l…st"),
+        ("a@bcd.de", "a…@b….de"),
         ("https://example.com/hook", "h…ok"),
         ("+4912345", "+…45"),
         ("", "…"),
@@ -69,6 +71,41 @@ def test_nowhere_in_the_admin(logged_in: LoggedIn, accepted: Accept, role: str) 
         text = page.content.decode().replace('value="ann@example.com"', "")  # what was typed into the search
         assert "ann@" not in text
         assert "ann%40" not in text.replace("q=ann%40example.com", "")
+
+
+def test_where_it_was_redirected_to(
+    logged_in: LoggedIn, accepted: Accept, settings: Any, monkeypatch: Any
+) -> None:
+    """Who really got it is masked on its way too."""
+    monkeypatch.setattr(recording_channel.RecordingChannel, "suppressible", True)
+    settings.NOTIFICATIONS_REDIRECT_TO = "catch@example.net"
+    row = accepted()
+    tasks.deliver.call([str(row.pk)])
+    url = reverse("admin:notifications_notification_change", args=[row.pk])
+    page = logged_in("operator").get(url).content.decode()
+    assert "c…@e…le.net" in page
+    assert "catch@" not in page
+
+
+def test_what_the_other_side_says_is_text(admin_client: Client, accepted: Accept, settings: Any) -> None:
+    """Whoever answers, and whoever is written to, writes nothing into the page but text."""
+
+    def fail(message: recording_channel.Message) -> None:
+        raise DeliveryError("<b>error</b>", permanent=True, response="<b>response</b>")
+
+    recording_channel.behaviours["ann@example.com"] = fail
+    row = accepted(recipient="ann@example.com")
+    tasks.deliver.call([str(row.pk)])
+    Notification.objects.update(recipient="<b>ann</b>")
+    page = admin_client.get(
+        reverse("admin:notifications_notification_change", args=[row.pk])
+    ).content.decode()
+    page += admin_client.post(
+        reverse("admin:notifications_notification_reveal", args=[row.pk])
+    ).content.decode()
+    for text in ("error", "response", "ann"):
+        assert f"&lt;b&gt;{text}&lt;/b&gt;" in page
+        assert f"<b>{text}" not in page
 
 
 def test_a_beginning_is_not_searched_for_by_who_may_not_see(logged_in: LoggedIn, accepted: Accept) -> None:
@@ -116,5 +153,24 @@ def test_the_suppression_list(logged_in: LoggedIn, role: str, may_add: bool) -> 
     assert "a…@e…le.com" in page
     assert "ann@example.com" not in page
     assert (client.get(reverse("admin:notifications_suppression_add")).status_code == 200) == may_add
+    for text, found in (
+        ("ann@example.com", True),
+        ("ann", False),
+    ):  # letter by letter it would tell the address
+        page = client.get(reverse("admin:notifications_suppression_changelist"), {"q": text}).content.decode()
+        assert ("a…@e…le.com" in page) == found
     for call in (client.get(reverse("suppressions")), client.delete(reverse("suppression", args=[entry.pk]))):
         problem(call, 403)
+
+
+def test_taken_off_the_list(admin_client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """One or many at once: each is told."""
+    entries = [suppression.add(f"{name}@example.com")[0] for name in ("ann", "bob", "eve")]
+    pages = reverse("admin:notifications_suppression_changelist")
+    with caplog.at_level(logging.INFO, "notifications"):
+        admin_client.post(f"{pages}{entries[0].pk}/delete/", {"post": "yes"})
+        ticked = [str(entry.pk) for entry in entries[1:]]
+        admin_client.post(pages, {"action": "delete_selected", "_selected_action": ticked, "post": "yes"})
+    assert Suppression.objects.count() == 0
+    for entry in entries:
+        assert f"suppression={entry.pk} event=lifted" in caplog.text
