@@ -24,6 +24,9 @@ from .models import Attempt, AttemptTotal, Notification, Status
 
 # An attempt is counted when it is that old: by then no transaction is still open that took a lower id.
 SETTLED_AFTER = timedelta(seconds=10)
+COUNTED_AT_ONCE = (
+    100_000  # ids: nobody should wait for the lock while millions are counted for the first time
+)
 
 _process = CollectorRegistry()
 
@@ -112,13 +115,17 @@ def count_attempts() -> list[AttemptTotal]:
     """Add what has been recorded since the last call to the totals, and return them. Any process may call it."""
     using = router.db_for_write(AttemptTotal)
     try:
-        with transaction.atomic(using=using):
-            return _count_attempts(using)
+        more = True
+        while more:
+            with transaction.atomic(using=using):
+                totals, more = _count_attempts(using)
     except IntegrityError:  # another process has just made the first rows: its totals are as good
         return list(AttemptTotal.objects.using(using))
+    return totals
 
 
-def _count_attempts(using: str) -> list[AttemptTotal]:
+def _count_attempts(using: str) -> tuple[list[AttemptTotal], bool]:
+    """The totals with what was new, and whether there is more of it."""
     # The lock makes processes take turns; every row is written, so that whoever waited sees how far we came.
     totals = {
         (total.channel, total.outcome): total
@@ -126,16 +133,24 @@ def _count_attempts(using: str) -> list[AttemptTotal]:
     }
     counted_to = max((total.counted_to for total in totals.values()), default=0)
     new = Attempt.objects.using(using).filter(pk__gt=counted_to)
+    first = new.order_by("pk").values_list("pk", flat=True).first()
+    if first is None:
+        return list(totals.values()), False
     settled = Q(finished_at__lte=Now() - SETTLED_AFTER)
-    ends = new.aggregate(last=Max("pk"), unsettled=Min("pk", filter=~settled))
-    end = ends["unsettled"] - 1 if ends["unsettled"] else ends["last"] or counted_to
-    if end == counted_to:
-        return list(totals.values())
-    counts = new.filter(pk__lte=end).values_list("notification__channel", "outcome").annotate(Count("pk"))
+    some = new.filter(pk__lt=first + COUNTED_AT_ONCE)
+    unsettled = some.exclude(settled).aggregate(first=Min("pk"))["first"]
+    if unsettled:
+        some = some.filter(pk__lt=unsettled)
+    # A row and not the number below `unsettled`: that one may belong to a transaction that is open.
+    end = some.aggregate(last=Max("pk"))["last"]
+    if end is None:
+        return list(totals.values()), False
+    counts = some.values_list("notification__channel", "outcome").annotate(Count("pk"))
     for channel, outcome, count in counts.order_by():
         total = totals.setdefault((channel, outcome), AttemptTotal(channel=channel, outcome=outcome))
         total.count += count
     for total in totals.values():
         total.counted_to = end
         total.save(using=using)
-    return list(totals.values())
+    more = not unsettled and new.filter(pk__gt=end).exists()
+    return list(totals.values()), more

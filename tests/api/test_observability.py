@@ -170,6 +170,33 @@ class TestMetrics:
         assert totals(api) == {("recording", "sent"): 1}
         assert AttemptTotal.objects.count() == 1
 
+    def test_the_number_below_a_fresh_attempt_is_not_passed(self, accepted: Any) -> None:
+        """It may belong to a transaction that is open: what appears under it later is counted."""
+        long_ago = timezone.now() - timedelta(minutes=1)
+        tasks.deliver.call([str(accepted().pk)])
+        metrics.Attempt.objects.update(finished_at=long_ago)
+        assert [total.count for total in metrics.count_attempts()] == [1]
+        tasks.deliver.call([str(accepted().pk) for _ in range(2)])
+        late = metrics.Attempt.objects.order_by("pk")[1]
+        metrics.Attempt.objects.filter(pk=late.pk).delete()
+        assert [total.count for total in metrics.count_attempts()] == [1]
+        late.save()
+        metrics.Attempt.objects.update(finished_at=long_ago)
+        assert [total.count for total in metrics.count_attempts()] == [3]
+
+    def test_many_are_counted_in_parts(
+        self, accepted: Any, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Any
+    ) -> None:
+        """One transaction for each part, and none is left out, though there are gaps."""
+        monkeypatch.setattr(metrics, "SETTLED_AFTER", timedelta(0))
+        monkeypatch.setattr(metrics, "COUNTED_AT_ONCE", 2)
+        tasks.deliver.call([str(accepted().pk) for _ in range(9)])
+        gone = list(metrics.Attempt.objects.order_by("pk").values_list("pk", flat=True)[2:5])
+        metrics.Attempt.objects.filter(pk__in=gone).delete()
+        assert [total.count for total in metrics.count_attempts()] == [6]
+        with django_assert_max_num_queries(5):
+            assert [total.count for total in metrics.count_attempts()] == [6]
+
 
 def refuse(message: Any) -> None:
     raise DeliveryError("no such mailbox", permanent=True)
