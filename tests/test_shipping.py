@@ -12,6 +12,8 @@ import pytest
 import yaml
 from django.test import Client
 
+from tests.processes import DATABASE_URL
+
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COPIES = [
@@ -34,6 +36,7 @@ def test_the_image_gets_what_the_service_needs() -> None:
 
 @pytest.mark.process
 @pytest.mark.slow
+@pytest.mark.skipif(not DATABASE_URL.startswith("sqlite"), reason="It touches no database")
 def test_what_the_image_gets_is_a_whole_service(tmp_path: Path) -> None:
     """In a folder with the copied files and nothing else all is imported, and every check passes."""
     for names, target in COPIES:
