@@ -140,6 +140,15 @@ class Notification(models.Model):
             # What operators look for: rare, so that an index of each costs the others nothing.
             models.Index(fields=["id"], condition=Q(status="failed"), name="notification_failed"),
             models.Index(fields=["id"], condition=Q(status="cancelled"), name="notification_cancelled"),
+            # The API's list is in the order of time. Without these it would pass all that is newer: a backlog, say.
+            models.Index(
+                fields=["created_at", "id"], condition=Q(status="failed"), name="notification_failures"
+            ),
+            models.Index(
+                fields=["created_at", "id"],
+                condition=Q(status="cancelled"),
+                name="notification_cancellations",
+            ),
             models.Index(
                 fields=["resend_of"], condition=Q(resend_of__isnull=False), name="notification_resends"
             ),
