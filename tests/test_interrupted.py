@@ -15,13 +15,11 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from notifications import bulk, retention, services
-from notifications.backends.queue import OrmBroker
-from notifications.backends.queue.execution import Execution
-from notifications.backends.queue.processes import Job, Slot
 from notifications.models import Attempt, BulkAction, Kind, Notification, Outcome, Status
 from notifications.selection import Selection
 from tests.processes import ROOT
 from tests.queue.conftest import database_environment
+from tests.worker import work
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Accept = Callable[..., Notification]
@@ -89,13 +87,6 @@ def action_on(rows: list[Notification]) -> BulkAction:
 
 def resent() -> list[Any]:
     return sorted(Notification.objects.exclude(resend_of=None).values_list("resend_of", flat=True))
-
-
-def work() -> None:
-    """What is in the queue's slow lane now, as a worker does it. A task that fails is a result like any other."""
-    entries = OrmBroker().claim(10)
-    assert entries
-    Execution(OrmBroker(), Slot()).run(Job(float("inf"), [(entry.pk, entry.payload) for entry in entries]))
 
 
 def stand_still() -> None:

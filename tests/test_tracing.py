@@ -1,9 +1,7 @@
 """One trace from the request to the last attempt, and nothing of it where nobody asked for it."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,13 +16,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from rest_framework.test import APIClient
 
 from notifications import senders, services, tracing
-from notifications.backends.queue.broker import OrmBroker, queue_table
-from notifications.backends.queue.execution import Execution
-from notifications.backends.queue.processes import Job, Slot
 from notifications.exceptions import DeliveryError
 from notifications.models import Notification, Status
 from notifications.tracing.traces import Traces
-from tests import recording_channel
+from tests import recording_channel, worker
 from tests.processes import manage, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -63,11 +58,7 @@ def ended(exporter: InMemorySpanExporter, traces: Traces) -> Ended:
 
 
 def work() -> None:
-    """All that is in the queue and due, executed as a worker does."""
-    for key in queue_table().keys("default"):
-        entries = queue_table().claim(key, 1000, timedelta(seconds=60))
-        job = Job(time.monotonic() + 60, [(entry.pk, entry.payload) for entry in entries])
-        assert Execution(OrmBroker(), Slot()).run(job) == ([], {})
+    worker.work()
     assert senders.wait_idle(20)
 
 

@@ -11,10 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifications import suppression, tasks
-from notifications.backends.queue import OrmBroker
-from notifications.backends.queue.execution import Execution
-from notifications.backends.queue.processes import Job, Slot
 from notifications.models import Notification
+from tests.worker import work
 
 pytestmark = pytest.mark.django_db
 Accept = Callable[..., Notification]
@@ -58,9 +56,7 @@ def test_it_leads_to_the_queues_own_pages(
 
     [entry] = leads_to(admin_client)
     assert "deliver" in admin_client.get(entry).content.decode()
-    broker = OrmBroker()
-    job = Job(float("inf"), [(entry.pk, entry.payload) for entry in broker.claim(10)])
-    assert Execution(broker, Slot()).run(job) == ([], {})
+    work()
     [result] = leads_to(admin_client)
     assert result.startswith("/admin/django_q/success/")
     assert "deliver" in admin_client.get(result).content.decode()
