@@ -40,5 +40,6 @@ def tuned(url: Mapping[str, Any]) -> dict[str, Any]:
             database["NAME"] = BASE_DIR / database["NAME"]
         database["OPTIONS"] = SQLITE
     elif database["ENGINE"] == "django.db.backends.postgresql":
+        database["ENGINE"] = "project.postgresql"  # the same, but for how it sees that a connection is lost
         database["OPTIONS"] = POSTGRESQL | database.get("OPTIONS", {})
     return database

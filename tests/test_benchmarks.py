@@ -1,4 +1,4 @@
-"""The benchmark's sites stand on the product's own settings: what is renamed there must not end a long run."""
+"""The benchmark's sites stand on the product's settings: what is renamed there must not end a run of half an hour."""
 
 import importlib
 import sys

@@ -77,5 +77,5 @@ def test_defaults(tmp_path: Path) -> None:
 def test_postgresql_by_its_url_alone(tmp_path: Path) -> None:
     """Nothing else changes."""
     done = load(tmp_path, "DATABASES", SECRET_KEY="x", DATABASE_URL="postgres://u:p@db.example:5433/n")
-    assert "django.db.backends.postgresql" in done.stdout
+    assert "project.postgresql" in done.stdout
     assert "'PORT': 5433" in done.stdout
