@@ -12,9 +12,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import connections, transaction
-from django.db.models.functions import Now
+from django.db.models import DateTimeField, Value
+from django.db.models.functions import Least, Now
 from django.tasks import default_task_backend
 
 from .backends.enqueueing import missing
@@ -120,12 +122,11 @@ def _stranded() -> Iterator[list[Due]]:
     oldest waiting entry can have lost its own. That keeps a sweep cheap while a million of them wait: it looks
     at none. A row whose entry was lost in the middle of that backlog is found when its turn comes.
     """
-    overdue = Notification.objects.filter(
-        status=Status.QUEUED, next_attempt_at__lt=Now() - notification_settings().lease
-    )
+    before: Any = Now() - notification_settings().lease
     waiting_since = getattr(default_task_backend, "waiting_since", lambda: None)()
-    if waiting_since is not None:
-        overdue = overdue.filter(next_attempt_at__lt=waiting_since)
+    if waiting_since is not None:  # one bound, for of two SQLite takes either, and reads the backlog up to it
+        before = Least(before, Value(waiting_since), output_field=DateTimeField())
+    overdue = Notification.objects.filter(status=Status.QUEUED, next_attempt_at__lt=before)
     # Found by their own small index, and only then put in order: SQLite would read the whole table in that order.
     rows = Notification.objects.filter(pk__in=overdue.values("pk"))
     after = None

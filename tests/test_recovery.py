@@ -179,3 +179,16 @@ def test_a_sweep_reads_the_small_indexes(accepted: Accept, monkeypatch: pytest.M
         assert "notification_queued" in plan
         assert "SCAN notifications_notification" not in plan
         assert "Seq Scan on notifications_notification" not in plan
+
+
+def test_a_sweep_does_not_read_the_backlog(accepted: Accept) -> None:
+    """What waits behind the oldest entry lies beyond the end of what is read: one end, not two to choose from."""
+    stranded, waiting = accepted(), accepted()
+    overdue(stranded, waiting)
+    OrmQ.objects.filter(pk=OrmQ.objects.order_by("pk")[0].pk).delete()
+    OrmQ.objects.update(lock=timezone.now() - LONG_AGO + timedelta(seconds=1))
+    with CaptureQueriesContext(connection) as asked:
+        assert services.recover(dry_run=True).stranded == [str(stranded.pk)]
+    looks = [query["sql"] for query in asked if '"next_attempt_at" <' in query["sql"]]
+    assert looks
+    assert all(sql.count('"next_attempt_at" <') == 1 for sql in looks)
