@@ -153,6 +153,7 @@ def test_who_lost_the_lease_cannot_record(accepted: Accept, caplog: pytest.LogCa
     assert f"notification={row.pk} event=fenced" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_the_lease_of_a_long_send_is_renewed(accepted: Accept, settings: Any) -> None:
     """While a channel is at work its claim does not pass, however long it takes."""

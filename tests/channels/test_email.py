@@ -100,6 +100,7 @@ def test_each_way_of_breaking(email: Any, step: str, answer: str, expected: Any)
     assert result.bounced == (answer in ("550 5.1.1 no such user", "556 5.1.10 no mail here"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "unknown"), [("rcpt", False), ("end", True)])
 def test_a_server_that_hangs(email: Any, step: str, unknown: bool) -> None:
     """Each step has a time limit, and what hangs after the data may have arrived."""
@@ -114,6 +115,7 @@ def too_late(gate: Event) -> str:
     return "250 too late"
 
 
+@pytest.mark.slow
 def test_the_answer_to_the_content_has_a_time_of_its_own(email: Any) -> None:
     """A server may look at the whole message before it answers. The steps of the next message have theirs again."""
     gate = Event()
