@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from notifications.models import Attempt, Notification, Status
-from notifications.statements import Record, claim, record, renew, rows
+from notifications.statements import Record, claim, postgresql, record, renew, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -174,3 +174,22 @@ def test_nothing_is_lost_of_text_and_time(accepted: Accept) -> None:
     (claimed,) = claim(ids(row), LEASE, "default")
     assert claimed.message == text
     assert isinstance(claimed.due_at, datetime)
+
+
+def test_batches_are_found_by_id(accepted: Accept) -> None:
+    """Statistics of a table in which nothing waited lead to no index that a backlog has grown in since."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite keeps no statistics here")
+    rows = [accepted() for _ in range(300)]
+    Notification.objects.update(status=Status.SENT)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_notification")
+        Notification.objects.update(status=Status.QUEUED)
+        for name, statement, parameters in (
+            ("notification_queued", postgresql.CLAIM, [[], ids(*rows[:20]), "+30 seconds"]),
+            ("notification_leases", postgresql.RENEW, ["+30 seconds", ids(*rows[:20]), [1] * 20]),
+        ):
+            cursor.execute(f"EXPLAIN {statement}", parameters)
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            assert name not in plan
+            assert "notifications_notification_pkey" in plan

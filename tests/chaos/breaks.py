@@ -49,7 +49,7 @@ BREAKS = [
     Break(
         "claim only what is queued",
         "machine",
-        [(file, " AND n.status = 'queued'", "") for file in (SQLITE, POSTGRESQL)],
+        [(SQLITE, " AND n.status = 'queued'", ""), (POSTGRESQL, " AND n.status || '' = 'queued'", "")],
     ),
     Break(
         "claim only what is due",
@@ -86,7 +86,7 @@ BREAKS = [
             (SQLITE, "done.attempt AND {NOTIFICATION}.status = 'sending'", "done.attempt"),
             (
                 POSTGRESQL,
-                "WHERE n.status = 'sending' ORDER BY n.id FOR UPDATE OF n\n    ), moved",
+                "WHERE n.status || '' = 'sending' ORDER BY n.id FOR UPDATE OF n\n    ), moved",
                 "), moved",
             ),
         ],
