@@ -14,7 +14,7 @@ from django.utils import timezone
 from notifications import tasks
 from notifications.backends.queue import package
 from notifications.backends.queue.broker import queue_table
-from notifications.backends.queue.sql import NewEntry
+from notifications.backends.queue.entries import NewEntry
 
 DAYS = 60
 ROWS_A_STATEMENT = 250_000

@@ -14,7 +14,8 @@ from django_q.tasks import async_task
 
 from notifications.backends.queue import OrmBroker
 from notifications.backends.queue.aftermath import TIMEOUT, settle_crashed
-from notifications.backends.queue.execution import Execution, plan
+from notifications.backends.queue.calls import plan
+from notifications.backends.queue.execution import Execution
 from notifications.backends.queue.processes import Job, Slot
 
 from . import tasks

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from notifications.backends.queue import OrmBroker, pusher
+from notifications.backends.queue.crew import Hand
 from notifications.backends.queue.pace import HANDFUL
 from notifications.backends.queue.processes import Job, Report, Slot, Wire
-from notifications.backends.queue.pusher import Hand, Pusher
+from notifications.backends.queue.pusher import Pusher
 from notifications.backends.queue.systemd import Pulse
 
 from . import tasks

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django_q.models import OrmQ, Task
 
 from notifications.backends.queue import sql
-from notifications.backends.queue.sql import NewEntry, QueueTable, key_for, priority_of
+from notifications.backends.queue.entries import NewEntry, key_for, priority_of
+from notifications.backends.queue.sql import QueueTable
 
 pytestmark = pytest.mark.django_db
 LEASE = timedelta(seconds=15)

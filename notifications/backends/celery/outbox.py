@@ -14,8 +14,8 @@ from django.db.models.functions import Now
 
 from ..queue import package, signing
 from ..queue.broker import queue_table
+from ..queue.entries import key_for
 from ..queue.package import Package
-from ..queue.sql import key_for
 
 HOLD = timedelta(seconds=10)  # for whoever wrote or claimed it; then it is anybody's
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 from ...clock import database_now
 from . import package, results, signing
 from .broker import OrmBroker
-from .execution import encode, row
-from .sql import not_a_lease
+from .entries import not_a_lease
+from .records import encode, row
 
 logger = logging.getLogger(__name__)
 

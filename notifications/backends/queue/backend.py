@@ -27,7 +27,7 @@ from notifications.clock import database_now
 from ..fallback import check_fallback
 from . import broker, package, results
 from .checks import check_queue
-from .sql import NewEntry, key_for
+from .entries import NewEntry, key_for
 
 Call = tuple[Task, Sequence[Any], Mapping[str, Any]]
 LISTEN_EVERY = 5.0  # seconds between two looks whether a cluster lives, where a fallback is configured

@@ -9,7 +9,8 @@ from django_q.brokers import Broker
 from django_q.conf import Conf
 
 from . import wakeup
-from .sql import Entry, NewEntry, QueueTable, pg_insert_parameters, priority_of
+from .entries import Entry, NewEntry, priority_of
+from .sql import QueueTable, pg_insert_parameters
 
 # How long a claim holds without renewal. Short, so that what a dead cluster held comes back soon; the pusher
 # renews what is still being worked on, so a long task never outlives it.

@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.module_loading import import_string
 
-from .sql import SEPARATOR
+from .entries import SEPARATOR
 
 
 def check_queue(alias: str, queues: set[str]) -> list[CheckMessage]:

@@ -11,9 +11,9 @@ from datetime import datetime
 from functools import partial
 
 from . import package
+from .entries import Entry, not_a_lease
 from .pace import Pace
 from .processes import Job, Report, Slot, Wire
-from .sql import Entry, not_a_lease
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ class Crew:
         self.pace = Pace()
         self.appetite = appetite  # entries that a free worker could take, judged by what there was last
         self.put_back: list[tuple[Entry, datetime]] = []
+        self.crashed: list[
+            tuple[list[int], str]
+        ] = []  # entries that were running, and why they do not any more
         self.warned: set[int] = set()
         self.selector = selectors.DefaultSelector()
         self.more_behind = False  # in the background, when it was last looked at
@@ -74,6 +77,30 @@ class Crew:
             and not first.background
             and self.pace.is_quick(first.path, 1 if first.merged else len(first.entries))
         )
+
+    # --- who comes and goes, in the sentinel's words ---------------------------------------------------------
+
+    def obey_add(self, pid: int, fds: list[int]) -> None:
+        wire, slot = Wire(socket.socket(fileno=fds[0])), Slot(fds[1])
+        hand = self.hands[pid] = Hand(pid, slot, wire)
+        self.selector.register(wire, selectors.EVENT_READ, partial(self.serve, hand))
+
+    def obey_adopt(self, pid: int, fds: list[int]) -> None:
+        """A worker of the pusher before, busy with its last job."""
+        self.hands[pid] = Hand(pid, Slot(fds[0]), None, leaving=True)
+
+    def obey_gone(self, pid: int, reason: str) -> None:
+        """A worker has ended. What it reported before counts; what it was running is settled."""
+        hand = self.hands.pop(pid)
+        while hand.wire is not None and self.read(hand):
+            pass
+        running = set(hand.slot.running)
+        blamed = [pk for pk in running if reason != "stopped"]
+        for handed in hand.jobs:
+            self.put_back += [(e, e.place) for pk, e in handed.entries.items() if pk not in blamed]
+        if blamed:
+            self.crashed.append((blamed, reason))
+        hand.slot.close()
 
     # --- hand out -----------------------------------------------------------------------------------------
 

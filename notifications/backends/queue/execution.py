@@ -7,7 +7,6 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from traceback import format_exception
 from typing import Any
@@ -27,77 +26,20 @@ from django.utils import timezone
 from django.utils.json import normalize_json
 from django_q.conf import Conf, error_reporter
 from django_q.signals import post_execute, post_execute_in_worker, pre_execute
-from picklefield.fields import dbsafe_encode  # type: ignore[import-untyped]
 
-from . import package, results
+from . import results
 from .broker import OrmBroker, queue_table
-from .package import Package, Target
+from .calls import Call, plan
+from .package import Package
 from .processes import Job, Slot
+from .records import encode, row
 
 logger = logging.getLogger(__name__)
 task_logger = logging.getLogger("django.tasks")
 
-MOST_LIMITS = 4  # time limits that a merged call may take
 ACKNOWLEDGE_AFTER = 0.02  # seconds a finished task may wait for others to be acknowledged with it
 # django-q2's own ways to go on after a task; its own code does them.
 CONTINUED = frozenset({"hook", "chain", "cached", "iter_count"})
-
-
-@dataclass(slots=True)
-class Call:
-    """One call to make: of one entry, or of many that a mergeable task takes as one."""
-
-    target: Target
-    packages: list[Package]
-    pks: list[int]
-    index: int  # of its first entry in the job
-    started: datetime | None = None
-    task_results: list[TaskResult] = field(default_factory=list)
-
-    @property
-    def limit(self) -> float | None:
-        """Seconds. Each entry brings its own, up to a bound: a stuck call must not hold its worker for days."""
-        limits = [content.get("timeout", Conf.TIMEOUT) for content in self.packages]
-        if not all(limit and limit > 0 for limit in limits):
-            return None
-        return float(min(sum(limits), MOST_LIMITS * max(limits)))
-
-
-def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
-    """The calls of a job in order, merged where they may be, and what cannot be run here and why."""
-    calls: list[Call] = []
-    unknown: dict[int, str] = {}
-    for index, (pk, payload) in enumerate(job.entries):
-        try:
-            content = package.unpack(payload)
-            target = package.target(content)
-        except (package.UnreadablePackage, package.UnknownFunction) as error:
-            unknown[pk] = str(error)
-            continue
-        if calls and _may_join(calls[-1], target, content, index):
-            calls[-1].packages.append(content)
-            calls[-1].pks.append(pk)
-        else:
-            calls.append(Call(target, [content], [pk], index))
-    return calls, unknown
-
-
-def _may_join(call: Call, target: Target, content: Package, index: int) -> bool:
-    return (
-        target.mergeable
-        and call.target.path == target.path
-        and call.index + len(call.pks) == index
-        and _is_one_list(content)
-        and _is_one_list(call.packages[-1])
-    )
-
-
-def _is_one_list(content: Package) -> bool:
-    """One that was running when a worker died runs alone from then on, so that it harms nobody else."""
-    args = content["args"]
-    return (
-        len(args) == 1 and isinstance(args[0], list) and not content["kwargs"] and not content.get("crashes")
-    )
 
 
 class Execution:
@@ -240,39 +182,6 @@ class Execution:
             status = TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED
             object.__setattr__(result, "status", status)
             task_finished.send(_sender(), task_result=result)
-
-
-def row(content: Package, path: str, encoded: str | None) -> tuple[Any, ...]:
-    """django-q2's row of a finished task with its `encode`d result, in the order of `sql.TASK_COLUMNS`."""
-    group = content.get("group")
-    return (
-        content["id"],
-        str(content.get("name") or path)[:100],
-        path[:256],
-        None,
-        encode(content["args"]),
-        encode(content["kwargs"]) if content["kwargs"] else NO_KWARGS,
-        encoded,
-        str(group)[:100] if group is not None else None,
-        content["cluster"],
-        content["started"],
-        content["stopped"],
-        content["success"],
-        content.get("crashes", 0) + 1,
-    )
-
-
-def encode(value: Any) -> str | None:
-    """As django-q2's PickledObjectField writes it."""
-    if value is None:
-        return None
-    try:
-        return str(dbsafe_encode(value, pickle_protocol=-1, copy=False))
-    except Exception:  # noqa: BLE001  (any object's own __reduce__ runs; the task itself has succeeded)
-        return str(dbsafe_encode(repr(value), pickle_protocol=-1, copy=False))
-
-
-NO_KWARGS = encode({})
 
 
 def _describe(error: BaseException) -> str:

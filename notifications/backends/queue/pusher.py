@@ -20,9 +20,9 @@ from ...gathering import PAUSE, pause_after
 from .aftermath import settle_crashed
 from .broker import LEASE, OrmBroker
 from .control import Control
-from .crew import TAKE_BACK_AFTER, Crew, Hand
+from .crew import TAKE_BACK_AFTER, Crew
 from .housekeeping import Housekeeper
-from .processes import LARGEST_JOB, Slot, Wire, become_child
+from .processes import LARGEST_JOB, become_child
 from .systemd import Pulse
 from .wakeup import INTERVAL, Listener
 
@@ -45,7 +45,6 @@ class Pusher(Crew):
         self.control = Control(control)
         self.run_once = run_once
         self.pulse = pulse
-        self.crashed: list[tuple[list[int], str]] = []
         self.listener = Listener(self.table.using)
         self.stopping = False
         self.look_at = 0.0
@@ -216,28 +215,6 @@ class Pusher(Crew):
                 getattr(self, f"obey_{do}")(**message)
         except EOFError:
             os._exit(1)  # the sentinel is gone
-
-    def obey_add(self, pid: int, fds: list[int]) -> None:
-        wire, slot = Wire(socket.socket(fileno=fds[0])), Slot(fds[1])
-        hand = self.hands[pid] = Hand(pid, slot, wire)
-        self.selector.register(wire, selectors.EVENT_READ, partial(self.serve, hand))
-
-    def obey_adopt(self, pid: int, fds: list[int]) -> None:
-        """A worker of the pusher before, busy with its last job."""
-        self.hands[pid] = Hand(pid, Slot(fds[0]), None, leaving=True)
-
-    def obey_gone(self, pid: int, reason: str) -> None:
-        """A worker has ended. What it reported before counts; what it was running is settled."""
-        hand = self.hands.pop(pid)
-        while hand.wire is not None and self.read(hand):
-            pass
-        running = set(hand.slot.running)
-        blamed = [pk for pk in running if reason != "stopped"]
-        for handed in hand.jobs:
-            self.put_back += [(e, e.place) for pk, e in handed.entries.items() if pk not in blamed]
-        if blamed:
-            self.crashed.append((blamed, reason))
-        hand.slot.close()
 
     def obey_stop(self) -> None:
         self.stopping = True
