@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.browser.browser import is_too_wide
 from tests.processes import manage, wait_until
@@ -60,12 +60,34 @@ def test_everybody_can_use_it(
 
 
 def test_it_refreshes_itself(operator: Callable[..., Page]) -> None:
-    """Without anybody's doing; not while it is paused."""
+    """Without anybody's doing; not while it is paused, and not while somebody is in it by keyboard."""
     page = operator()
-    page.locator("[data-refreshed]").wait_for()
+    page.clock.install()
+    page.reload()
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request) if request.url.endswith("?fragment") else None)
+
+    def refreshes(times: int) -> None:
+        page.clock.run_for(6_000)
+        page.locator(f"[data-refreshed='{times}']").wait_for()
+
+    def rests() -> None:
+        before = len(asked)
+        page.clock.run_for(60_000)
+        page.evaluate("fetch('/livez').then(() => null)")  # whatever was asked before this has been heard of
+        assert len(asked) == before
+
+    refreshes(1)
     page.get_by_role("button", name="Pause").click()
-    expect(page.get_by_role("button", name="Go on")).to_be_visible()
     expect(page.locator("[data-freshness]")).to_have_text("Paused.")
+    rests()
+    page.get_by_role("button", name="Go on").click()
+    refreshes(2)
+    inside = page.locator("[data-refresh] :is(a, button)").first
+    inside.focus()
+    rests()
+    inside.blur()
+    refreshes(3)
 
 
 def test_resend_all_that_failed_alike(
