@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 
 from . import suppression
 from .channels import channels
-from .models import ChannelPace, Notification, Status
+from .models import ChannelPace, Notification, NotificationQuerySet, Status
 from .schedule import Due, Reschedule
 from .statements import Claim
 
@@ -72,13 +72,17 @@ def _limited() -> dict[str, Limits]:
 
 def _waiting(ids: Iterable[str], limited: Iterable[str], using: str) -> dict[str, list[Notification]]:
     """Those of `ids` that a limit may put off, by channel, the oldest first."""
-    rows = Notification.objects.using(using).filter(
-        pk__in=list(ids), status=Status.QUEUED, next_attempt_at__lte=Now(), channel__in=list(limited)
-    )
+    rows = _by_id(ids, using).filter(next_attempt_at__lte=Now(), channel__in=list(limited))
     found: dict[str, list[Notification]] = {}
     for row in rows.only("id", "channel", "next_attempt_at", "slot_at").order_by("channel", "id"):
         found.setdefault(row.channel, []).append(row)
     return found
+
+
+def _by_id(ids: Iterable[str], using: str) -> NotificationQuerySet:
+    """Those that are queued. See Note [By id, whatever the statistics say] in `statements.postgresql`."""
+    others = [status for status in Status if status != Status.QUEUED]
+    return Notification.objects.using(using).filter(pk__in=list(ids)).exclude(status__in=others)
 
 
 def _put_off(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from notifications import pacing, tasks
@@ -140,3 +141,17 @@ def test_a_wrong_limit_is_named(options: dict[str, Any]) -> None:
     """By the option's name."""
     with pytest.raises(ValueError, match=next(iter(options))):
         Limits.from_options(options)
+
+
+def test_what_waits_is_found_by_id(accepted: Accept) -> None:
+    """Not through a backlog that statistics know nothing of."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite keeps no statistics here")
+    rows = [accepted() for _ in range(300)]
+    Notification.objects.update(status=Status.SENT)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_notification")
+    Notification.objects.update(status=Status.QUEUED)
+    found = pacing._by_id([str(row.pk) for row in rows[:20]], "default")
+    assert found.count() == 20
+    assert "notification_queued" not in found.filter(next_attempt_at__lte=Now()).explain()
