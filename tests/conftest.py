@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
+from django.core.management.commands import flush
 from django.test import override_settings
 from hypothesis import settings as property_settings
 from rest_framework.test import APIClient
@@ -24,6 +27,21 @@ property_settings.register_profile("fast", max_examples=10)
 def pytest_collection_finish() -> None:
     """What is loaded by now stays to the end: the garbage collector need not look at it again and again."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database, with a quicker flush: content types and permissions are put back as they were, not made anew."""
+    with django_db_blocker.unblock():
+        kept = {model: list(model.objects.all()) for model in (ContentType, Permission)}
+
+    def put_back(*args: Any, **kwargs: Any) -> None:
+        for model, rows in kept.items():
+            model.objects.bulk_create(rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "emit_post_migrate_signal", put_back)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
