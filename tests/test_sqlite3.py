@@ -36,11 +36,6 @@ def writer(connection: base.DatabaseWrapper) -> Iterator[sqlite3.Connection]:
     other.close()
 
 
-def busy_timeout(connection: base.DatabaseWrapper) -> int:
-    with connection.cursor() as cursor:
-        return cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-
-
 def test_a_transaction_waits_until_the_writer_is_free(connection, writer, monkeypatch) -> None:
     """It looks again and again, in steps that SQLite's own wait would not take, and begins when it can."""
     steps: list[float] = []
@@ -59,16 +54,48 @@ def test_a_transaction_waits_until_the_writer_is_free(connection, writer, monkey
     connection.set_autocommit(True)
     assert len(steps) == 20
     assert max(steps) == base.LONGEST_STEP
-    assert busy_timeout(connection) == 10_000
+
+
+def test_a_statement_by_itself_waits_as_well(connection, writer, monkeypatch) -> None:
+    """A claim is one statement, and a transaction by itself; so is each of many."""
+    writer.execute("CREATE TABLE written (id)")
+    writer.execute("COMMIT")
+    held: list[float] = []
+
+    def step(seconds: float) -> None:
+        held.append(seconds)
+        writer.execute("COMMIT")
+
+    monkeypatch.setattr(base, "sleep", step)
+    with connection.cursor() as cursor:
+        writer.execute("BEGIN IMMEDIATE")
+        cursor.execute("INSERT INTO written VALUES (1)")
+        writer.execute("BEGIN IMMEDIATE")
+        cursor.executemany("INSERT INTO written VALUES (%s)", [(2,), (3,)])
+        assert cursor.execute("SELECT id FROM written").fetchall() == [(1,), (2,), (3,)]
+    assert len(held) == 2
+
+
+def test_nobody_waits_inside_a_transaction(connection, writer, monkeypatch) -> None:
+    """Who only read so far and finds the writer taken would wait for nothing: an error, at once."""
+    monkeypatch.setattr(base, "sleep", lambda seconds: pytest.fail("waited"))
+    writer.execute("CREATE TABLE written (id)")
+    writer.execute("COMMIT")
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN DEFERRED")
+        cursor.execute("SELECT id FROM written").fetchall()
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="locked"):
+            cursor.execute("INSERT INTO written VALUES (1)")
+        cursor.execute("ROLLBACK")
 
 
 def test_a_writer_that_is_never_free_is_an_error(connection, writer) -> None:
-    """After the timeout: Django's own error, and single statements wait as before."""
+    """After the timeout: Django's own error."""
     connection.settings_dict["OPTIONS"]["timeout"] = 0.05
     connection.ensure_connection()
     with pytest.raises(OperationalError, match="locked"):
         connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
-    assert busy_timeout(connection) == 50
 
 
 def test_another_error_is_raised_at_once(connection, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""Django's SQLite backend, except that a transaction waits for the writer in short steps.
+"""Django's SQLite backend, except that whoever waits for the writer waits in short steps.
 
 Note [Short steps]: SQLite has one writer at a time, and who finds it taken sleeps for 1, 2, 5, … up to 100 ms between
 two looks. A transaction of ours holds it for less than one. So a web process slept through one free moment after
@@ -7,9 +7,10 @@ apart. The limit is the same: the option `timeout`, in seconds.
 """
 
 import sqlite3
+from collections.abc import Iterable
 from time import monotonic, sleep
+from typing import Any
 
-from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 FIRST_STEP, LONGEST_STEP = 0.0002, 0.002  # seconds
@@ -19,29 +20,43 @@ TIMEOUT = 5.0  # seconds, sqlite3's own default
 class DatabaseWrapper(base.DatabaseWrapper):
     """Raises OperationalError ("database is locked") when the writer was not free within the timeout."""
 
-    def _start_transaction_under_autocommit(self) -> None:
-        timeout = self.settings_dict["OPTIONS"].get("timeout", TIMEOUT)
-        deadline, step = monotonic() + timeout, FIRST_STEP
-        self._busy_timeout(0)
-        try:
-            while True:
-                try:
-                    super()._start_transaction_under_autocommit()  # type: ignore[misc]  # not in the stubs
-                except OperationalError as error:
-                    if not _is_busy(error) or monotonic() > deadline:
-                        raise
-                else:
-                    return
-                sleep(step)
-                step = min(1.5 * step, LONGEST_STEP)
-        finally:
-            self._busy_timeout(timeout)  # single statements wait as SQLite does
+    def get_new_connection(self, conn_params: dict[str, Any]) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super().get_new_connection(conn_params)
+        connection.execute("PRAGMA busy_timeout = 0")  # from now on the cursors wait
+        return connection
 
-    def _busy_timeout(self, seconds: float) -> None:
-        self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
+    def create_cursor(self, name: str | None = None) -> "CursorWrapper":
+        cursor: CursorWrapper = self.connection.cursor(factory=CursorWrapper)
+        cursor.timeout = self.settings_dict["OPTIONS"].get("timeout", TIMEOUT)
+        return cursor
 
 
-def _is_busy(error: OperationalError) -> bool:
-    # The lowest byte of an extended code is the code.
-    code: int = getattr(error.__cause__, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_BUSY
+class CursorWrapper(base.SQLiteCursorWrapper):
+    """Waits where a statement, BEGIN among them, needs the writer. Inside a transaction it has it."""
+
+    timeout = TIMEOUT
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        deadline, step = 0.0, FIRST_STEP
+        while True:
+            try:
+                return super().execute(query, params)
+            except sqlite3.OperationalError as error:
+                deadline = deadline or monotonic() + self.timeout
+                if not _is_busy(error) or self.connection.in_transaction or monotonic() > deadline:
+                    raise
+            sleep(step)
+            step = min(1.5 * step, LONGEST_STEP)
+
+    def executemany(self, query: str, param_list: Iterable[Any]) -> Any:
+        if self.connection.in_transaction:
+            return super().executemany(query, param_list)
+        for params in param_list:  # outside of one each is a transaction by itself, and waits by itself
+            self.execute(query, params)
+        return self
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return (
+        error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )  # the lowest byte of an extended code is the code
