@@ -42,12 +42,8 @@ SOURCES: dict[str, frozenset[Status]] = {
 }
 
 
-def _resend(notification: Notification) -> Notification:
-    return services.resend(notification, owner=notification.owner)  # who asked for the first sees the second
-
-
 ACTS: dict[str, Callable[[Notification], object]] = {
-    Kind.RESEND: _resend,
+    Kind.RESEND: services.resend,
     Kind.CANCEL: services.cancel,
     Kind.CONFIRM: services.confirm,
     Kind.SEND_AGAIN: services.send_again,

@@ -99,8 +99,10 @@ def cancel(notification: Notification) -> None:
     notification.cancel()
 
 
-def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | None = None) -> Notification:
+def resend(notification: Notification, *, enqueue: Enqueue | None = None) -> Notification:
     """Accept the same once more: a new notification, whose `resend_of` is the old one's id.
+
+    Both have the same owner: who asked for the first sees the second, and who resends it learns no recipient.
 
     Raises InvalidStatus while the old one is unfinished, and what `accept` raises.
     """
@@ -114,7 +116,7 @@ def resend(notification: Notification, *, owner: Any = None, enqueue: Enqueue | 
         category=notification.category,
         channel=notification.channel,
         via=notification.via,
-        owner=owner,
+        owner=notification.owner,
     )
     order.fields["resend_of"] = notification.pk
     return _accept(order, enqueue)

@@ -3,15 +3,17 @@
 import gc
 import socket
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
+from django.core.management import call_command
 from django.core.management.commands import flush
-from django.test import override_settings
+from django.test import Client, override_settings
 from hypothesis import settings as property_settings
 from rest_framework.test import APIClient
 
@@ -78,6 +80,21 @@ def api(admin_user: Any) -> APIClient:
     client = APIClient()
     client.force_authenticate(admin_user)
     return client
+
+
+@pytest.fixture
+def logged_in(django_user_model: Any) -> Callable[[str], Client]:
+    """A client of a staff member in the group of this name."""
+
+    def log_in(role: str) -> Client:
+        call_command("roles", stdout=StringIO())
+        user = django_user_model.objects.create_user(role, password="pw", is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return log_in
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from ..masking import masked, without_addresses
 from ..models import Notification
 from . import acting, listing, queue
-from .masking import masked, sees_recipients, without_addresses
+from .masking import sees_recipients
 from .readonly import ReadOnly
 from .timeline import timeline
 

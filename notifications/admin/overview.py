@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from .. import overview
+from ..masking import without_addresses
 from ..models import Kind, Overview
 from . import acting, charts
-from .masking import without_addresses
 from .readonly import ReadOnly
 
 REFRESH = 5  # seconds

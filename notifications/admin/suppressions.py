@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from .. import suppression
+from ..masking import masked
 from ..models import Suppression
-from .masking import masked, sees_recipients
+from .masking import sees_recipients
 
 
 class SuppressionForm(ModelForm):

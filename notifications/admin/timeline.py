@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from ..figures import spoken
+from ..masking import masked, without_addresses
 from ..models import Attempt, Notification, Status
-from .masking import masked, without_addresses
 
 
 @dataclass(frozen=True, slots=True)

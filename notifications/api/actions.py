@@ -13,7 +13,7 @@ from . import operations
 from .answers import accepted, document
 from .door import Door
 from .idempotency import answered_once, raw
-from .permissions import owner, visible
+from .permissions import visible
 
 
 class CancelNotification(Door):
@@ -25,7 +25,7 @@ class CancelNotification(Door):
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.cancel(notification)
-        return document(notification.pk)
+        return document(notification.pk, request)
 
 
 class ConfirmNotification(Door):
@@ -37,7 +37,7 @@ class ConfirmNotification(Door):
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.confirm(notification)
-        return document(notification.pk)
+        return document(notification.pk, request)
 
 
 class SendNotificationAgain(Door):
@@ -49,7 +49,7 @@ class SendNotificationAgain(Door):
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.send_again(notification)
-        response = document(notification.pk)
+        response = document(notification.pk, request)
         response.status_code = 202
         return response
 
@@ -62,11 +62,9 @@ class ResendNotification(Door):
     @operations.resend
     def post(self, request: Request, pk: UUID, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
-        notification = get_object_or_404(visible(request), pk=pk)
+        notification = get_object_or_404(visible(request).select_related("owner"), pk=pk)
 
         def answer() -> Response:
-            return accepted(
-                services.resend(notification, owner=owner(request), enqueue=background_tasks.add_task)
-            )
+            return accepted(services.resend(notification, enqueue=background_tasks.add_task), request)
 
         return answered_once(request, body, answer)

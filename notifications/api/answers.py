@@ -5,19 +5,21 @@ from functools import cache
 from uuid import UUID
 
 from django.urls import get_script_prefix, get_urlconf, reverse
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..clock import database_now
 from ..models import Notification, Status
+from .permissions import sees_recipient
 from .serializers import NotificationSerializer
 
 LONGEST_RETRY_AFTER = 3600  # seconds
 
 
-def accepted(notification: Notification) -> Response:
+def accepted(notification: Notification, request: Request) -> Response:
     """202; 200 for a duplicate, which is there already."""
     return Response(
-        NotificationSerializer(notification).data,
+        NotificationSerializer(notification, context={"request": request}).data,
         status=200 if notification.is_duplicate else 202,
         headers=headers(notification),
     )
@@ -31,8 +33,9 @@ def headers(notification: Notification) -> dict[str, str]:
     return said
 
 
-def document(id: UUID) -> Response:
-    return Response(NotificationSerializer(Notification.objects.get(pk=id)).data)
+def document(id: UUID, request: Request) -> Response:
+    found = Notification.objects.get(pk=id)
+    return Response(NotificationSerializer(found, context={"request": request}).data)
 
 
 def address(notification: Notification) -> str:
@@ -45,9 +48,14 @@ def _collection(prefix: str, urlconf: str | None) -> str:
     return reverse("notifications", urlconf)
 
 
-def etag_of(notification: Notification) -> str:
-    """Of what changes in the document. Weak: it says nothing of the bytes."""
-    changes = (notification.status, notification.attempt_count, notification.next_attempt_at)
+def etag_of(notification: Notification, request: Request) -> str:
+    """Of what changes in the document. Weak: it says nothing of the bytes.
+
+    One for those who see its recipient, another for those who do not: two users of one browser share its cache.
+    """
+    changes = [notification.status, notification.attempt_count, notification.next_attempt_at]
+    if not sees_recipient(request, notification):
+        changes.append("masked")
     return f'W/"{notification.pk.hex}-{"-".join(str(part).replace(" ", "T") for part in changes)}"'
 
 

@@ -50,6 +50,12 @@ def visible(request: Request | HttpRequest) -> NotificationQuerySet:
     return Notification.objects.filter(owner_id=request.user.pk)
 
 
+def sees_recipient(request: Request | HttpRequest, notification: Notification) -> bool:
+    """Whether this caller, who may know of it, sees its recipient: the owner does, for it named the recipient."""
+    own = notification.owner_id is not None and notification.owner_id == request.user.pk
+    return own or may(request, "view_recipient")
+
+
 def is_open(request: Any) -> bool:
     """The one open door: DEBUG is on, and the client is on this machine."""
     # The address of the connection, never a header: X-Forwarded-For says what its sender likes. A request

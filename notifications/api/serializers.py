@@ -8,11 +8,14 @@ from rest_framework import serializers
 from rest_framework.settings import api_settings
 
 from ..conf import notification_settings
+from ..masking import masked, without_addresses
 from ..models import Attempt, Notification, Status, Suppression, SuppressionReason
 from .pagination import MAX_PAGE_SIZE, PAGE_SIZE
+from .permissions import sees_recipient
 
 NON_FIELD = api_settings.NON_FIELD_ERRORS_KEY
 DEFAULT_MESSAGE = "some notification"
+ADDRESSES = {"recipient", "sent_to"}  # fields that are one, of whatever kind
 CATEGORY = r"^[a-z0-9][a-z0-9._-]{0,49}$"
 
 
@@ -126,7 +129,7 @@ class AttemptSerializer(serializers.ModelSerializer):
 
 
 class NotificationSummarySerializer(serializers.ModelSerializer):
-    """A notification as the list shows it."""
+    """A notification as the list shows it to the caller of `context["request"]`: masked, or not."""
 
     dedupe_key = serializers.CharField(allow_null=True)
 
@@ -151,9 +154,15 @@ class NotificationSummarySerializer(serializers.ModelSerializer):
             "resend_of",
         ]
         read_only_fields = fields
+        extra_kwargs = {
+            "recipient": {
+                "help_text": "Masked, as every address in the texts, for who neither owns it nor may see recipients."
+            }
+        }
 
     def to_representation(self, instance: Notification) -> dict[str, Any]:
-        return {**super().to_representation(instance), "dedupe_key": instance.dedupe_key or None}
+        shown = {**super().to_representation(instance), "dedupe_key": instance.dedupe_key or None}
+        return shown if sees_recipient(self.context["request"], instance) else _masked(shown)
 
 
 class NotificationSerializer(NotificationSummarySerializer):
@@ -164,6 +173,17 @@ class NotificationSerializer(NotificationSummarySerializer):
     class Meta(NotificationSummarySerializer.Meta):
         fields = [*NotificationSummarySerializer.Meta.fields, "attempts"]
         read_only_fields = fields
+
+
+def _masked(value: Any, name: str = "") -> Any:
+    """What is shown, without addresses: in every text of it, also in one that is not here yet."""
+    if isinstance(value, dict):
+        return {key: _masked(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    if not isinstance(value, str) or not value:
+        return value
+    return masked(value) if name in ADDRESSES else without_addresses(value)
 
 
 class PageQuerySerializer(StrictSerializer):
@@ -181,7 +201,9 @@ class ListQuerySerializer(PageQuerySerializer):
     )
     channel = serializers.CharField(required=False)
     via = serializers.CharField(required=False)
-    recipient = serializers.CharField(required=False, help_text="As it is stored: the whole address.")
+    recipient = serializers.CharField(
+        required=False, help_text="The whole address. Who may not see recipients finds its own only."
+    )
     created_after = serializers.DateTimeField(required=False)
     created_before = serializers.DateTimeField(required=False)
 

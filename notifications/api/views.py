@@ -18,7 +18,7 @@ from .answers import accepted, document, etag_of, headers, retry_after
 from .door import Door
 from .idempotency import answered_once, raw
 from .pagination import page
-from .permissions import owner, visible
+from .permissions import may, owner, visible
 from .serializers import (
     ListQuerySerializer,
     NewNotificationSerializer,
@@ -77,10 +77,13 @@ class Notifications(Door):
         serializer = ListQuerySerializer(data=data)
         serializer.is_valid(raise_exception=True)
         query = serializer.validated_data
-        found = page(_filtered(visible(request), query), request, query)
-        return Response(
-            {"next": found.next, "results": NotificationSummarySerializer(found.rows, many=True).data}
-        )
+        rows = visible(request)
+        if "recipient" in query and not may(request, "view_recipient"):
+            # Whether there is one to this address would tell what is masked.
+            rows = rows.filter(owner_id=request.user.pk)
+        found = page(_filtered(rows, query), request, query)
+        shown = NotificationSummarySerializer(found.rows, many=True, context={"request": request})
+        return Response({"next": found.next, "results": shown.data})
 
     @operations.create
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
@@ -97,14 +100,14 @@ class Notifications(Door):
             notification = services.accept(
                 owner=owner(request), enqueue=tasks.add_task, **serializer.validated_data
             )
-            return accepted(notification)
+            return accepted(notification, request)
 
         response = answered_once(request, body, answer)
         if not seconds or notification is None or not isinstance(response, Response):
             return response
         tasks.hand_to(pool.submit)
         if wait_until_settled(notification.pk, seconds):
-            response = document(notification.pk)
+            response = document(notification.pk, request)
             for name, value in headers(notification).items():
                 response[name] = value
         response["Preference-Applied"] = f"wait={seconds:g}"
@@ -122,10 +125,10 @@ class NotificationDetail(Door):
         seconds = preferred_wait(request)
         if seconds and not notification.is_settled and wait_until_settled(notification.pk, seconds):
             notification.refresh_from_db()
-        etag = etag_of(notification)
+        etag = etag_of(notification, request)
         response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
         if response is None:
-            response = Response(NotificationSerializer(notification).data)
+            response = Response(NotificationSerializer(notification, context={"request": request}).data)
         response["ETag"] = etag
         response["Cache-Control"] = "private, no-cache"
         if not notification.is_final:

@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from notifications import suppression, tasks
-from notifications.admin.masking import masked, without_addresses
 from notifications.exceptions import DeliveryError
+from notifications.masking import masked, without_addresses
 from notifications.models import Notification, Suppression
 from tests import recording_channel
 from tests.api.conftest import problem

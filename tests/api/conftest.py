@@ -11,7 +11,11 @@ from rest_framework.test import APIClient
 from notifications.models import Token
 
 ALL = ["add", "view", "cancel", "resend"]
-OTHER = {"view_all": "view_all_notifications", "suppress": "manage_suppressions"}
+OTHER = {
+    "view_all": "view_all_notifications",
+    "suppress": "manage_suppressions",
+    "recipients": "view_recipient",
+}
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ RIGHTS = {
     "resend": ["resend_notification"],
     "suppress": ["manage_suppressions"],
     "read-all": ["view_notification", "view_all_notifications"],
+    "recipients": ["view_recipient"],
 }
 
 

@@ -1,0 +1,23 @@
+"""Addresses as a viewer sees them: enough to recognise one's own, not enough to write to."""
+
+import re
+
+ADDRESS = re.compile(r"[^\s<>()\[\]\",;:@]+@[^\s<>()\[\]\",;:@]+")
+
+
+def masked(recipient: str) -> str:
+    """`you@example.com` is `y…@e…le.com`; what is no address keeps its ends."""
+    local, at, domain = recipient.rpartition("@")
+    if not at:
+        return _ends(recipient)
+    name, dot, top = domain.rpartition(".")
+    return f"{local[:1]}…@{_ends(name if dot else domain)}{dot}{top if dot else ''}"
+
+
+def without_addresses(text: str) -> str:
+    """The text with every address in it masked: an error of the other side may well name one."""
+    return ADDRESS.sub(lambda found: masked(found[0]), text)
+
+
+def _ends(text: str) -> str:
+    return f"{text[:1]}…{text[-2:] if len(text) > 4 else ''}"
