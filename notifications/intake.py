@@ -12,7 +12,8 @@ from django.tasks import Task, TaskResult, task_backends
 from . import limits, statements
 from .backends.enqueueing import enqueue_many, enqueue_with_row
 from .backends.queue import QueueBackend
-from .backends.queue.broker import insert_parameters, queue_table
+from .backends.queue.backend import Batch
+from .backends.queue.broker import insert, insert_parameters, queue_table
 from .conf import notification_settings
 from .exceptions import RecipientLimitReached
 from .models import Notification, database
@@ -36,11 +37,13 @@ def write(order: Order, enqueue: Callable[..., TaskResult] | None) -> Notificati
 def write_together(orders: Sequence[Order]) -> Sequence[Notification | RecipientLimitReached]:
     """Orders of several callers, none of them with a key, all or none. Each still has to `enqueue_afterwards`."""
     using = database()
-    if connections[using].vendor == "postgresql" and not notification_settings().recipient_limits:
+    if not notification_settings().recipient_limits:
         if queue := _sole_queue(orders, using):
-            return _insert_at_once(orders, queue, using)
-        if not any(_has_entries(order.task) for order in orders):
-            return _insert(orders)
+            return _insert_ready(orders, queue, using)
+        if connections[using].vendor == "postgresql" and not any(
+            _has_entries(order.task) for order in orders
+        ):
+            return _insert(orders)  # one statement, which needs no transaction
     with transaction.atomic(using=using):
         refused = _over_limit(dict(enumerate(orders)))
         rows = iter(_insert([order for position, order in enumerate(orders) if position not in refused]))
@@ -117,8 +120,11 @@ def _insert(orders: Sequence[Order]) -> list[Notification]:
     return rows
 
 
-def _insert_at_once(orders: Sequence[Order], queue: QueueBackend, using: str) -> list[Notification]:
-    """The same by one statement, in no transaction. Note [One round trip]
+def _insert_ready(orders: Sequence[Order], queue: QueueBackend, using: str) -> list[Notification]:
+    """The same in a transaction of its own, which begins when all is made ready: others wait for SQLite's writer.
+
+    Note [One round trip]: with PostgreSQL a transaction of two statements is four round trips, each of which costs
+    a request about as much as all of its Python. There it is one statement, and no transaction.
 
     What is to be done when it is committed is done robustly, for there is no way back.
     """
@@ -126,14 +132,27 @@ def _insert_at_once(orders: Sequence[Order], queue: QueueBackend, using: str) ->
     batch = queue.prepare((task, [[order.argument for order in part]], {}) for task, part in parts)
     places = {order.id: place for place, (_, part) in enumerate(parts) for order in part}
     rows = [order.row(batch.results[places[order.id]].id) for order in orders]
-    pks, created_at = statements.insert_enqueued(
-        rows, [places[row.pk] + 1 for row in rows], insert_parameters(batch.entries), using
-    )
-    batch.number(pks)
-    for row in _stored(rows, created_at):
-        row.task_id = batch.results[places[row.pk]].id
+    if connections[using].vendor == "postgresql":
+        pks, created_at = statements.insert_enqueued(
+            rows, [places[row.pk] + 1 for row in rows], insert_parameters(batch.entries), using
+        )
+        _number(rows, batch, pks, places)
+    else:
+        with transaction.atomic(using=using):
+            _number(rows, batch, insert(batch.entries), places)
+            created_at = statements.insert(rows, using)
+    _stored(rows, created_at)
     transaction.on_commit(batch.announce, using, robust=True)
     return rows
+
+
+def _number(
+    rows: Sequence[Notification], batch: Batch, pks: Sequence[int], places: Mapping[UUID, int]
+) -> None:
+    """Entries are known by the keys they got, and rows know theirs."""
+    batch.number(pks)
+    for row in rows:
+        row.task_id = batch.results[places[row.pk]].id
 
 
 def _parts(orders: Sequence[Order]) -> list[tuple[Task, tuple[Order, ...]]]:
@@ -145,11 +164,7 @@ def _parts(orders: Sequence[Order]) -> list[tuple[Task, tuple[Order, ...]]]:
 
 
 def _sole_queue(orders: Sequence[Order], using: str) -> QueueBackend | None:
-    """The backend of all of these, if its entries can be part of the rows' own statement.
-
-    Note [One round trip]: with PostgreSQL a transaction of two statements is four round trips, each of which costs
-    a request about as much as all of its Python.
-    """
+    """The backend of all of these, if its entries lie beside the rows and can be made ready before."""
     backend, *others = {order.task.backend for order in orders}
     queue = task_backends[backend]
     return queue if not others and isinstance(queue, QueueBackend) and queue_table().using == using else None
@@ -161,13 +176,12 @@ def _has_entries(task: Task) -> bool:
     return hasattr(backend, "enqueue_many") and getattr(backend, "enqueues_in_transaction", False)
 
 
-def _stored(rows: Sequence[Notification], created_at: datetime) -> Sequence[Notification]:
+def _stored(rows: Sequence[Notification], created_at: datetime) -> None:
     """Fill in what the database has filled in, without another look."""
     for row in rows:
         row.created_at = created_at
         row.due_at = row.next_attempt_at = row.due_at or created_at
         row._state.adding, row._state.db = False, database()  # noqa: SLF001  (as Model.save does)
-    return rows
 
 
 def announce(notification: Notification) -> None:

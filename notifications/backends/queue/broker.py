@@ -37,13 +37,16 @@ class OrmBroker(Broker):  # type: ignore[misc]
         [pk] = insert([NewEntry(self.list_key or Conf.CLUSTER_NAME, task)])
         return pk
 
-    def claim(self, limit: int, *, background: bool | None = None) -> list[Entry]:
+    def claim(
+        self, limit: int, *, background: bool | None = None, keys: list[str] | None = None
+    ) -> list[Entry]:
         """Up to `limit` due entries, leased. Empty when nothing is due; never waits.
 
-        `background` True takes only what has a priority below 0, False only the rest.
+        `background` True takes only what has a priority below 0, False only the rest. `keys` are those of the
+        queue, where the caller has just looked them up.
         """
         claimed: list[Entry] = []
-        for key in self.table.keys(self.list_key):
+        for key in self.table.keys(self.list_key) if keys is None else keys:
             if len(claimed) >= limit:
                 break
             if background is not None and background != ((priority_of(key, self.list_key) or 0) < 0):

@@ -29,7 +29,8 @@ from .wakeup import INTERVAL, Listener
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = LEASE.total_seconds() / 4
-CALM_AFTER = 5.0  # seconds without an entry, after which SQLite is asked less often: every CALM seconds
+BRISK = 0.001  # seconds between two looks whether SQLite's file has changed, of some 5 µs each
+CALM_AFTER = 5.0  # seconds without an entry, after which it is looked at less often: every CALM seconds
 CALM = 0.01
 
 
@@ -91,7 +92,7 @@ class Pusher(Crew):
             moments.append(now + TAKE_BACK_AFTER / 5)
         if not self.stopping and self.free_hands():
             if self.listener.must_look:
-                moments.append(max(self.look_at, now + (PAUSE / 2 if now < self.calm_from else CALM)))
+                moments.append(max(self.look_at, now + (BRISK if now < self.calm_from else CALM)))
             moments += [self.poll_at] if self.poll_at > self.look_at else [self.look_at]
         return max(0.0, min(moments) - now)
 
@@ -117,11 +118,12 @@ class Pusher(Crew):
             return
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
-        claimed = self.broker.claim(limit, background=False)
+        keys = self.table.keys(self.broker.list_key)
+        claimed = self.broker.claim(limit, background=False, keys=keys)
         self.look_at = now + pause_after(len(claimed))
         if claimed:
             self.hand_out(self.known(claimed), hands)
-        behind = self.look_behind()
+        behind = self.look_behind(keys)
         if claimed or behind:
             self.calm_from = now + CALM_AFTER
         elif self.run_once and not any(hand.jobs for hand in self.hands.values()):
@@ -130,12 +132,12 @@ class Pusher(Crew):
             self.look_soon()
         else:
             # Whoever enqueued just after the one that was heard may have been silent: see `wakeup`.
-            self.poll_at = now + (2 * PAUSE if now < self.awake_until else self.idle_for())
+            self.poll_at = now + (2 * PAUSE if now < self.awake_until else self.idle_for(keys))
 
     def look_soon(self) -> None:
         self.look_at = self.poll_at = 0.0
 
-    def look_behind(self) -> bool:
+    def look_behind(self, keys: list[str]) -> bool:
         """Claim what waits in the background, for workers that have nothing else. Whether there was any.
 
         Note [The last worker]: priorities below 0 are for what may take its time. However much of it there is,
@@ -149,15 +151,15 @@ class Pusher(Crew):
         if not idle:
             return False
         limit = min(int(Conf.BULK), LARGEST_JOB) * len(idle)
-        claimed = self.broker.claim(limit, background=True)
+        claimed = self.broker.claim(limit, background=True, keys=keys)
         self.more_behind = len(claimed) >= limit
         if claimed:
             self.hand_out(self.known(claimed), idle, background=True)
         return bool(claimed)
 
-    def idle_for(self) -> float:
+    def idle_for(self, keys: list[str]) -> float:
         """Seconds until the next entry is due, at most the polling interval."""
-        locks = [self.table.next_lock(key) for key in self.table.keys(self.broker.list_key)]
+        locks = [self.table.next_lock(key) for key in keys]
         next_lock = min((lock for lock in locks if lock is not None), default=None)
         if next_lock is None:
             return float(Conf.POLL)
