@@ -166,9 +166,10 @@ def test_the_claim_walks_the_index(table: QueueTable) -> None:
     fill(table, *["a"] * 2000)
     with connections["default"].cursor() as cursor:
         if table.is_postgresql:
-            setting, claim = sql.PG_CLAIM.split(";")
-            cursor.execute(f"{setting}; EXPLAIN {claim}", ["a", 500, LEASE])
-            cursor.nextset()
+            *settings, claim = sql.PG_CLAIM.split(";")
+            cursor.execute(f"{'; '.join(settings)}; EXPLAIN {claim}", ["a", 500, LEASE])
+            while cursor.nextset():
+                pass
         else:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql.SQLITE_DUE}", ["a", timezone.now(), 500])
         plan = " ".join(str(row) for row in cursor.fetchall())
