@@ -1,5 +1,6 @@
 """How a request sees that its PostgreSQL connection is lost, without a round trip while it is not."""
 
+import select
 from collections.abc import Iterator
 
 import psycopg
@@ -55,6 +56,7 @@ def test_one_that_was_told_something_is_asked(connection, other) -> None:
     with connection.cursor() as cursor:
         cursor.execute("LISTEN somebody")
     other.execute("NOTIFY somebody")
+    assert select.select([connection.connection], [], [], 20)[0], "it never came"
     assert connection.is_usable()
     assert statements(other, connection.connection.info.backend_pid) == "SELECT 1"
 
