@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
@@ -53,6 +54,13 @@ class KeyReused(APIException):
     default_detail = "This Idempotency-Key came with another request before. Take a new one."
 
 
+class DatabaseAway(APIException):
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "database_away"
+    default_detail = "The database cannot be used at the moment. Ask again."
+    wait = 1  # seconds; DRF makes Retry-After of it
+
+
 class InvalidHeader(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_header"
@@ -63,7 +71,9 @@ class InvalidHeader(APIException):
 
 
 def problem_response(exception: Exception, context: Mapping[str, Any]) -> JsonResponse | None:
-    """DRF's EXCEPTION_HANDLER. None for what is no client's error: Django answers 500 by `server_error`."""
+    """DRF's EXCEPTION_HANDLER. None for a fault of ours: Django answers 500 by `server_error`."""
+    if isinstance(exception, OperationalError | InterfaceError):
+        logger.error("database=away view=%s", type(context["view"]).__name__, exc_info=exception)
     exception = _translated(exception)
     response = exception_handler(exception, dict(context))
     if response is None:
@@ -129,6 +139,8 @@ def _translated(exception: Exception) -> Exception:
         return ValidationError(_details(exception))
     if isinstance(exception, BatchRefused):
         return ValidationError({str(at): batch_detail(error) for at, error in exception.errors.items()})
+    if isinstance(exception, OperationalError | InterfaceError):
+        return DatabaseAway()
     if isinstance(exception, InvalidStatus):
         return Conflict(str(exception))
     if isinstance(exception, RecipientLimitReached):

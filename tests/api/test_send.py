@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.test import Client
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
@@ -182,6 +182,26 @@ def test_a_bug_is_a_problem_document_without_a_traceback(
     document = problem(client.post(SEND), 500)
     assert "AttributeError" not in json.dumps(document)
     assert "AttributeError" in caplog.text
+
+
+@pytest.mark.parametrize("error", [OperationalError("database is locked"), InterfaceError("is closed")])
+def test_a_database_that_is_away_is_waited_for(
+    api: APIClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    """503 and when to ask again, not 500: nothing is wrong with the request, nor with us. The log says what it was."""
+
+    def fail(**fields: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("notifications.orders.make", fail)
+    response = api.post(SEND)
+    document = problem(response, 503)
+    assert response["Retry-After"] == "1"
+    assert str(error) not in json.dumps(document)
+    assert str(error) in caplog.text
 
 
 def test_status_times_and_attempts(api: APIClient) -> None:
