@@ -1,4 +1,4 @@
-"""The clerk: writes what was accepted, row and entry. Called by the front desk, in its transaction."""
+"""The clerk: writes what was accepted, row and entry, in one transaction: the front desk's, or one of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy

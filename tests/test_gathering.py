@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, connections, transaction
+from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from notifications import services
+from notifications import services, tasks
+from notifications.background.tasks import collector
 from notifications.exceptions import RecipientLimitReached
-from notifications.gathering import MOST, Gathering, pause_after
+from notifications.gathering import MOST, Gathering, _Place, pause_after
 from notifications.models import Notification
+from notifications.signals import accepted as accepted_signal
 from tests.processes import wait_until
 
 type Together = Callable[[Gathering, Sequence[Callable[[], object]]], list[Future]]
@@ -76,13 +79,23 @@ def test_who_waits_is_written_together(together: Together) -> None:
 
 
 def test_no_write_grows_without_bound(together: Together) -> None:
-    """Law: at most MOST at once; the rest is written next, and whoever leads stays until it is written itself."""
+    """Law: at most MOST at once; the rest is written next."""
     written = Written()
     gathering = Gathering(written)
     items = [f"{number:03}" for number in range(MOST + 5)]
     futures = together(gathering, [lambda item=item: gathering.join(item) for item in items])
     assert [future.result() for future in futures] == items
     assert [len(batch) for batch in written.batches] == [MOST, 5]
+
+
+def test_whoever_leads_stays_until_it_is_written_itself() -> None:
+    """Law: with more before it than one write takes, it writes again, and leaves nothing of its own behind."""
+    written = Written()
+    gathering = Gathering(written)
+    gathering._waiting.extend(_Place(f"{number:03}") for number in range(MOST))
+    assert gathering.join("mine") == "MINE"
+    assert [len(batch) for batch in written.batches] == [MOST, 1]
+    assert not gathering._waiting
 
 
 def test_one_that_cannot_be_written_takes_nobody_with_it(together: Together) -> None:
@@ -165,7 +178,7 @@ def test_a_row_the_database_refuses_is_refused_alone(together: Together, monkeyp
 @pytest.mark.django_db(transaction=True)
 def test_a_callers_own_transaction_is_shared_with_nobody() -> None:
     """Law: inside `atomic` the caller's rollback leaves nothing, so nobody else may be in it."""
-    with services._gathering._turn, ThreadPoolExecutor(1) as thread:
+    with ThreadPoolExecutor(1) as thread, services._gathering._turn:
 
         def rolled_back() -> None:
             with transaction.atomic():
@@ -218,3 +231,73 @@ def test_who_is_together_may_take_different_ways(together: Together) -> None:
     locks = {str(entry.pk): entry.lock for entry in OrmQ.objects.all()}
     assert locks[later.task_id.rpartition("-")[2]] >= tomorrow
     assert len(locks) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_is_shared_with_nobody(together: Together) -> None:
+    """Law: whose key was taken meanwhile looks again; that must not roll back what others brought."""
+    with ThreadPoolExecutor(1) as thread, services._gathering._turn:
+        given = thread.submit(_in_a_thread, accept("a@example.com", dedupe_key="one")).result(20)
+    again = services.accept(recipient="a@example.com", message="hello", dedupe_key="one")
+    assert (again, again.is_duplicate) == (given, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_written_for_others_hangs_on_no_request() -> None:
+    """Law: the request that happens to write for others may fail; what it enqueues for them is not its own."""
+    seen: list[object] = []
+
+    def see(**kwargs: object) -> None:
+        seen.append(collector.get())
+
+    class Request:
+        def collect(self, task: object) -> None:
+            raise AssertionError(task)
+
+    token = collector.set(Request())
+    task_enqueued.connect(see)
+    try:
+        services.accept(recipient="a@example.com", message="hello")
+    finally:
+        task_enqueued.disconnect(see)
+        collector.reset(token)
+    assert seen == [None]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("via", ["queue", "thread"])
+def test_what_was_accepted_together_is_announced(via: str) -> None:
+    """Law: `accepted` is sent once for each, when it is there to be found."""
+    seen: list[tuple[object, object, bool]] = []
+
+    def see(notification_id: object, via: object, **kwargs: object) -> None:
+        seen.append((notification_id, via, Notification.objects.filter(pk=notification_id).exists()))
+
+    accepted_signal.connect(see)
+    try:
+        given = services.accept(
+            recipient="a@example.com", message="hello", via=via, enqueue=lambda *args: None
+        )
+    finally:
+        accepted_signal.disconnect(see)
+    assert seen == [(given.pk, via, True)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_enqueued_is_told_when_it_is_committed(caplog) -> None:
+    """Law: `task_enqueued` names a task that can be found, and a receiver that fails takes nothing back."""
+    seen: list[str] = []
+
+    def fail(task_result: object, **kwargs: object) -> None:
+        seen.append(task_result.id)
+        raise RuntimeError("a receiver of somebody's")
+
+    task_enqueued.connect(fail)
+    try:
+        given = services.accept(recipient="a@example.com", message="hello")
+    finally:
+        task_enqueued.disconnect(fail)
+    row = Notification.objects.get(pk=given.pk)
+    assert seen == [row.task_id]
+    assert tasks.deliver.get_result(row.task_id).status == "READY"
+    assert "a receiver of somebody's" in caplog.text

@@ -4,7 +4,9 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.tasks import task_backends
@@ -17,6 +19,7 @@ from notifications.backends.queue.pace import HANDFUL
 from notifications.backends.queue.processes import Job, Report, Slot, Wire
 from notifications.backends.queue.pusher import Pusher
 from notifications.backends.queue.systemd import Pulse
+from notifications.gathering import pause_after
 
 from . import tasks
 
@@ -244,3 +247,24 @@ def test_a_single_worker_does_both(boss: Pusher, play: Play) -> None:
     boss.look()
     assert worker.job().entries
     assert OrmQ.objects.filter(key="default:-1").exists()
+
+
+def test_a_look_at_an_empty_queue_is_one_statement(
+    boss: Pusher, play: Play, django_assert_num_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    """Law: a cluster that has nothing to do costs its database little, however often it looks."""
+    play(1)
+    with django_assert_num_queries(1):
+        boss.look()
+
+
+def test_after_a_batch_the_next_look_waits_for_more(boss: Pusher, play: Play) -> None:
+    """Law: the more was claimed at once, the longer what comes next may gather; what comes alone is not held up."""
+    play(1)
+    for count in (10, 1):
+        enqueue(tasks.collect, count)
+        boss.poll_at, before = 0.0, time.monotonic()
+        boss.look()
+        assert boss.look_at >= before + pause_after(count)
+        assert boss.look_at <= time.monotonic() + pause_after(count)
+        boss.hands[1].jobs.clear()

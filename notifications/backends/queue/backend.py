@@ -21,9 +21,8 @@ from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
 
-from notifications import health
-from notifications.clock import database_now
-
+from ... import health
+from ...clock import database_now
 from ..fallback import check_fallback
 from . import broker, package, results
 from .checks import check_queue

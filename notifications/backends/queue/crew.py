@@ -52,9 +52,8 @@ class Crew:
         self.pace = Pace()
         self.appetite = appetite  # entries that a free worker could take, judged by what there was last
         self.put_back: list[tuple[Entry, datetime]] = []
-        self.crashed: list[
-            tuple[list[int], str]
-        ] = []  # entries that were running, and why they do not any more
+        # Entries that were running, and why they are not any more.
+        self.crashed: list[tuple[list[int], str]] = []
         self.warned: set[int] = set()
         self.selector = selectors.DefaultSelector()
         self.more_behind = False  # in the background, when it was last looked at
