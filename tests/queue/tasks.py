@@ -1,5 +1,6 @@
 """Tasks of the queue's own tests. Those that run in worker processes speak through a file, `QUEUE_TEST_FILE`."""
 
+import gc
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import psutil
 from django.tasks import TaskContext, task
 
 from notifications.backends.mergeable import mergeable
@@ -25,6 +27,15 @@ def add(a: int, b: int = 0) -> int:
 @task
 async def add_async(a: int, b: int = 0) -> int:
     return a + b
+
+
+@task
+def private_bytes() -> list[int]:
+    """What this process has for itself, before and after a full collection."""
+    process = psutil.Process()
+    before = process.memory_full_info().uss
+    gc.collect()
+    return [before, process.memory_full_info().uss]
 
 
 @task

@@ -62,6 +62,16 @@ def test_every_kind_of_task_runs(start_cluster: Start, lines: Lines) -> None:
     assert cluster.stop() == 0
 
 
+def test_a_collection_leaves_the_shared_pages_alone(start_cluster: Start, lines: Lines) -> None:
+    """Law: a worker's garbage collector does not copy what all processes of the cluster have in common."""
+    cluster = start_cluster().wait_until_up()
+    measured = tasks.private_bytes.enqueue()
+    wait_for(lambda: finished(measured))
+    before, after = measured.return_value
+    assert after - before < 4 * 2**20
+    assert cluster.stop() == 0
+
+
 def test_a_backlog_is_merged_shared_and_recorded(start_cluster: Start, lines: Lines) -> None:
     """Law: waiting calls of a mergeable task become few, both workers get some, each has its own row, and each
     argument arrives exactly once."""

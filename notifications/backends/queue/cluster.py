@@ -4,6 +4,7 @@ Only flags are set in a signal handler. django-q2's own handler joins processes 
 signal reaches the whole group (which systemd, `timeout` and Ctrl-C see to).
 """
 
+import gc
 import logging
 import os
 import time
@@ -58,6 +59,7 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
         self.stop_event = context.Event()
         self.start_event = context.Event()
         close_connections()
+        gc.freeze()  # a collection in a child would write to the pages that all of them share
         self.sentinel = context.Process(
             target=Sentinel,
             args=(self.stop_event, self.start_event, self.cluster_id, self.broker, self.timeout),
