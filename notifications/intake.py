@@ -12,8 +12,7 @@ from django.tasks import Task, TaskResult, task_backends
 from . import limits, statements
 from .backends.enqueueing import enqueue_many, enqueue_with_row
 from .backends.queue import QueueBackend
-from .backends.queue.backend import Batch
-from .backends.queue.broker import insert, insert_parameters, queue_table
+from .backends.queue.broker import insert, queue_table, wakes
 from .conf import notification_settings
 from .exceptions import RecipientLimitReached
 from .models import Notification, database
@@ -124,35 +123,31 @@ def _insert_ready(orders: Sequence[Order], queue: QueueBackend, using: str) -> l
     """The same in a transaction of its own, which begins when all is made ready: others wait for SQLite's writer.
 
     Note [One round trip]: with PostgreSQL a transaction of two statements is four round trips, each of which costs
-    a request about as much as all of its Python. There it is one statement, and no transaction.
+    a request about as much as all of its Python. There it is one statement, and no transaction, for what shares an
+    entry: nearly always all of them.
 
     What is to be done when it is committed is done robustly, for there is no way back.
     """
     parts = _parts(orders)
     batch = queue.prepare((task, [[order.argument for order in part]], {}) for task, part in parts)
-    places = {order.id: place for place, (_, part) in enumerate(parts) for order in part}
-    rows = [order.row(batch.results[places[order.id]].id) for order in orders]
-    if connections[using].vendor == "postgresql":
-        pks, created_at = statements.insert_enqueued(
-            rows, [places[row.pk] + 1 for row in rows], insert_parameters(batch.entries), using
-        )
-        _number(rows, batch, pks, places)
+    parted = zip(batch.results, parts, strict=True)
+    results = {order.id: result for result, (_, part) in parted for order in part}
+    rows = [order.row(results[order.id].id) for order in orders]
+    if len(batch.entries) == 1 and connections[using].vendor == "postgresql":
+        [entry] = batch.entries
+        pk, created_at = statements.insert_enqueued(rows, entry, using, notify=wakes())
+        batch.number([pk])
     else:
         with transaction.atomic(using=using):
-            _number(rows, batch, insert(batch.entries), places)
+            batch.number(insert(batch.entries))
+            for row in rows:
+                row.task_id = results[row.pk].id
             created_at = statements.insert(rows, using)
+    for row in rows:
+        row.task_id = results[row.pk].id
     _stored(rows, created_at)
     transaction.on_commit(batch.announce, using, robust=True)
     return rows
-
-
-def _number(
-    rows: Sequence[Notification], batch: Batch, pks: Sequence[int], places: Mapping[UUID, int]
-) -> None:
-    """Entries are known by the keys they got, and rows know theirs."""
-    batch.number(pks)
-    for row in rows:
-        row.task_id = batch.results[places[row.pk]].id
 
 
 def _parts(orders: Sequence[Order]) -> list[tuple[Task, tuple[Order, ...]]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connections
 
+from ..backends.queue.entries import NewEntry
 from . import postgresql, sqlite
 from .rows import Claim, Record
 
@@ -31,15 +32,15 @@ def insert(rows: Sequence[Any], using: str) -> datetime:
 
 
 def insert_enqueued(
-    rows: Sequence[Any], places: Sequence[int], entries: list[Any], using: str
-) -> tuple[list[int], datetime]:
-    """Write new rows and the entries of the queue that deliver them, by one statement, which needs no transaction.
+    rows: Sequence[Any], entry: NewEntry, using: str, *, notify: bool
+) -> tuple[int, datetime]:
+    """Write new rows and the entry of the queue that delivers them, by one statement, which needs no transaction.
 
-    PostgreSQL only. `entries` are the parameters of the queue's own INSERT; `places` says for each row which of them
-    (from 1) is its own, and its `task_id` gets the key of that. Returns these keys, and when all was created.
+    PostgreSQL only. The rows' `task_id` is the task's without its entry's key, and is stored with that. Returns the
+    key, and when all was created. `notify` wakes the clusters.
     """
     with connections[using].cursor() as cursor:
-        return postgresql.insert_enqueued(cursor, rows, places, entries)
+        return postgresql.insert_enqueued(cursor, rows, entry, notify=notify)
 
 
 def claim(ids: Sequence[str], lease: timedelta, using: str, suppressible: Sequence[str] = ()) -> list[Claim]:

@@ -10,22 +10,21 @@ looked up.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import repeat
 from typing import Any
 
-from ..backends.queue.sql import PG_INSERT
+from ..backends.queue.entries import NewEntry
+from ..backends.queue.sql import PG_ENTRY, PG_WAKE
 from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, Record, seconds
 
 # New rows travel as one JSON text: for the few of a request psycopg makes fifteen arrays in the time of the rest.
-TYPES = {"id": "uuid", "owner_id": "bigint", "resend_of": "uuid", "due_at": "timestamptz", "place": "bigint"}
+TYPES = {"id": "uuid", "owner_id": "bigint", "resend_of": "uuid", "due_at": "timestamptz"}
 DUE = "coalesce(new.due_at, statement_timestamp())"
 
 
-def _inserting(placed: str = "", **columns: str) -> str:
+def _inserting(source: str, **columns: str) -> str:
     """The INSERT of rows from JSON; `columns` are what is not simply the row's."""
-    names = [*INSERTED, "place"] if placed else INSERTED
     columns |= {
         "due_at": DUE,
         "next_attempt_at": DUE,
@@ -35,21 +34,18 @@ def _inserting(placed: str = "", **columns: str) -> str:
     columns = {name: f"new.{name}" for name in INSERTED} | columns
     return f"""
         INSERT INTO {NOTIFICATION} ({", ".join(columns)}) SELECT {", ".join(columns.values())}
-        FROM json_to_recordset(%s::json) AS new ({", ".join(f"{n} {TYPES.get(n, 'text')}" for n in names)}) {placed}
+        FROM {source} json_to_recordset(%s::json)
+            AS new ({", ".join(f"{name} {TYPES.get(name, 'text')}" for name in INSERTED)})
         RETURNING created_at
     """  # noqa: S608 (constants, here and below)
 
 
-INSERT = _inserting()
-# Rows and their entries, in one statement: alone it is a transaction, without BEGIN and COMMIT and their round trips.
-INSERT_ENQUEUED = f"""
-    {PG_INSERT}, placed AS (
-        SELECT id, row_number() OVER (ORDER BY id) AS place FROM entry
-    ), stored AS (
-        {_inserting("JOIN placed USING (place)", task_id="new.task_id || '-' || placed.id")}
-    )
-    SELECT placed.id, (SELECT max(created_at) FROM stored) FROM placed LEFT JOIN wake ON true ORDER BY place
-"""  # noqa: S608
+INSERT = _inserting("")
+# Rows and the entry they share, in one statement: alone it is a transaction, without BEGIN and COMMIT and their round
+# trips.
+INSERT_ENQUEUED = (
+    PG_ENTRY + _inserting("entry,", task_id="new.task_id || '-' || entry.id") + f", task_id, {PG_WAKE}"
+)
 
 # lower() in the collation "C" folds ASCII and nothing else, as the stored addresses are. "default" is the index's.
 CLAIM = f"""
@@ -132,18 +128,15 @@ def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
 
 
 def insert_enqueued(
-    cursor: Any, rows: Sequence[Any], places: Sequence[int], entries: list[Any]
-) -> tuple[list[int], datetime]:
-    cursor.execute(INSERT_ENQUEUED, [*entries, _json(rows, places)])
-    pks, times = zip(*cursor.fetchall(), strict=True)
-    return list(pks), times[0]
+    cursor: Any, rows: Sequence[Any], entry: NewEntry, *, notify: bool
+) -> tuple[int, datetime]:
+    cursor.execute(INSERT_ENQUEUED, [entry.key, entry.payload, entry.lock, _json(rows), notify])
+    created_at, task_id, _ = cursor.fetchone()
+    return int(task_id.rpartition("-")[2]), created_at
 
 
-def _json(rows: Sequence[Any], places: Iterable[int | None] = repeat(None)) -> str:
-    values = [
-        {name: getattr(row, name) for name in INSERTED} | {"place": place}
-        for row, place in zip(rows, places, strict=False)
-    ]
+def _json(rows: Sequence[Any]) -> str:
+    values = [{name: getattr(row, name) for name in INSERTED} for row in rows]
     return json.dumps(values, default=str)  # ids and times
 
 

@@ -10,7 +10,7 @@ from django_q.conf import Conf
 
 from . import wakeup
 from .entries import Entry, NewEntry, priority_of
-from .sql import QueueTable, pg_insert_parameters
+from .sql import QueueTable
 
 # How long a claim holds without renewal. Short, so that what a dead cluster held comes back soon; the pusher
 # renews what is still being worked on, so a long task never outlives it.
@@ -96,20 +96,16 @@ class OrmBroker(Broker):  # type: ignore[misc]
 
 def insert(entries: list[NewEntry]) -> list[int]:
     """Write entries in the caller's transaction; the clusters hear of them when it commits."""
+    return queue_table().insert(entries, notify=wakes())
+
+
+def wakes() -> bool:
+    """Whether the statement that writes an entry is to wake the clusters (PostgreSQL). It counts as having done so."""
     table = queue_table()
     notify = table.is_postgresql and wakeup.may_notify()
-    pks = table.insert(entries, notify=notify)
     if notify:
         wakeup.count_notify_at_commit(table.using)
-    return pks
-
-
-def insert_parameters(entries: list[NewEntry]) -> list[Any]:
-    """Of `sql.PG_INSERT`, for a statement of somebody else's that has it as a part."""
-    notify = wakeup.may_notify()
-    if notify:
-        wakeup.count_notify_at_commit(queue_table().using)
-    return pg_insert_parameters(entries, notify=notify)
+    return notify
 
 
 def _now() -> Any:
