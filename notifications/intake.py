@@ -39,9 +39,7 @@ def write_together(orders: Sequence[Order]) -> Sequence[Notification | Recipient
     if not notification_settings().recipient_limits:
         if queue := _sole_queue(orders, using):
             return _insert_ready(orders, queue, using)
-        if connections[using].vendor == "postgresql" and not any(
-            _has_entries(order.task) for order in orders
-        ):
+        if connections[using].vendor == "postgresql" and not _divided(orders)[0]:
             return _insert(orders)  # one statement, which needs no transaction
     with transaction.atomic(using=using):
         refused = _over_limit(dict(enumerate(orders)))
@@ -51,10 +49,10 @@ def write_together(orders: Sequence[Order]) -> Sequence[Notification | Recipient
 
 def enqueue_afterwards(orders: Sequence[Order], enqueue: Callable[..., TaskResult] | None) -> None:
     """Enqueue, when the transaction has committed, the tasks that have no entry in it."""
+    _, without = _divided(orders)
     by_task: dict[Task, list[str]] = {}
-    for order in orders:
-        if not _has_entries(order.task):
-            by_task.setdefault(order.task, []).append(order.argument)
+    for order in without:
+        by_task.setdefault(order.task, []).append(order.argument)
     for task, ids in by_task.items():
         enqueue_with_row(task, ids, enqueue=enqueue)
 
@@ -106,7 +104,7 @@ def _over_limit(orders: Mapping[int, Order]) -> dict[int, RecipientLimitReached]
 
 def _insert(orders: Sequence[Order]) -> list[Notification]:
     """Entries where they can be written in the transaction, and rows: one statement for all of each."""
-    parts = _parts([order for order in orders if _has_entries(order.task)])
+    parts = _parts(_divided(orders)[0])
     task_ids: dict[UUID, str] = {}
     for alias in {task.backend for task, _ in parts}:
         entries = [(task, part) for task, part in parts if task.backend == alias]
@@ -165,10 +163,20 @@ def _sole_queue(orders: Sequence[Order], using: str) -> QueueBackend | None:
     return queue if not others and isinstance(queue, QueueBackend) and queue_table().using == using else None
 
 
-def _has_entries(task: Task) -> bool:
-    """Whether the task's backend writes what waits to this database, in the transaction. A thread, say, does not."""
-    backend = task.get_backend()
+def has_entry(order: Order) -> bool:
+    """Whether its backend writes what waits to this database, in the transaction. A thread, say, does not."""
+    backend = task_backends[order.task.backend]
     return hasattr(backend, "enqueue_many") and getattr(backend, "enqueues_in_transaction", False)
+
+
+def _divided(orders: Sequence[Order]) -> tuple[list[Order], list[Order]]:
+    """Those that have an entry, and those that have none. Each backend is asked once."""
+    there = {alias: has_entry(order) for alias, order in {o.task.backend: o for o in orders}.items()}
+    with_entry: list[Order] = []
+    without: list[Order] = []
+    for order in orders:
+        (with_entry if there[order.task.backend] else without).append(order)
+    return with_entry, without
 
 
 def _stored(rows: Sequence[Notification], created_at: datetime) -> None:

@@ -52,7 +52,13 @@ class Order:
         return replace(self, carried=self.argument)
 
     def row(self, task_id: str) -> Notification:
-        row = Notification(id=self.id, task_id=task_id, **self.fields)
+        """Field by field in their order, as Django makes what it has read: by name takes three times as long."""
+        owner = self.fields["owner"]
+        given = self.fields | {"id": self.id, "task_id": task_id, "owner_id": owner and owner.pk}
+        values: Any = [given.get(name, default) for name, default in _defaults().items()]
+        row = Notification(*values)
+        if owner is not None:
+            row.owner = owner
         row.requested_via = self.requested_via
         return row
 
@@ -109,6 +115,13 @@ def make_many(items: Iterable[Mapping[str, Any]], *, owner: Any) -> list[Order |
         except ValidationError as error:
             found.append(error)
     return found
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """What a field has that an order does not name. The database's own are filled in when it has written the row."""
+    fields = Notification._meta.concrete_fields  # noqa: SLF001  (a documented API of Django)
+    return {field.attname: None if field.primary_key else field.get_default() for field in fields}
 
 
 def _now() -> datetime:

@@ -165,8 +165,9 @@ def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
     result = _gathering.join(order.bound())  # a transaction of ours, which others may share
     if isinstance(result, RecipientLimitReached):
         raise result
-    # It is accepted now: should this fail, the sweep has it.
-    transaction.on_commit(partial(intake.enqueue_afterwards, [order], enqueue), database(), robust=True)
+    if not intake.has_entry(order):
+        # It is accepted now: should this fail, the sweep has it.
+        transaction.on_commit(partial(intake.enqueue_afterwards, [order], enqueue), database(), robust=True)
     intake.announce(result)
     return result
 

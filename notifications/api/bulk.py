@@ -132,11 +132,8 @@ def _checked(items: list[Any]) -> list[Item]:
 def _result(result: Result, address: str) -> dict[str, Any]:
     """`code` is what the answer would have been to this one alone."""
     if isinstance(result, Notification):
-        said = {
-            "code": 200 if result.is_duplicate else 202,
-            "id": str(result.pk),
-            "location": f"{address}/{result.pk}",
-        }
+        id = str(result.pk)
+        said = {"code": 200 if result.is_duplicate else 202, "id": id, "location": f"{address}/{id}"}
         if result.requested_via:
             said |= {"via": result.via, "requested_via": result.requested_via}
         return said

@@ -1,10 +1,12 @@
 """The lobby: what comes in is a dictionary of strings, what goes out is a resource."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.validators import RegexValidator
+from django.utils.functional import cached_property
 from rest_framework import serializers
+from rest_framework.fields import empty
 from rest_framework.settings import api_settings
 
 from ..conf import notification_settings
@@ -59,11 +61,24 @@ class StrictSerializer(serializers.Serializer):
     """Refuses what it does not know: a misspelt name is an error here, not a surprise later."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and set(data) - set(self.fields):
-            # Its name is not repeated: who knows what it is.
-            message = f"There is an unknown name. Known are: {', '.join(self.fields)}."
-            raise serializers.ValidationError({NON_FIELD: [message]}, "unknown_name")
+        if isinstance(data, Mapping):
+            if not self._names >= data.keys():
+                # Its name is not repeated: who knows what it is.
+                message = f"There is an unknown name. Known are: {', '.join(self.fields)}."
+                raise serializers.ValidationError({NON_FIELD: [message]}, "unknown_name")
+            self._given = data.keys()
         return super().to_internal_value(data)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.fields)
+
+    @property
+    def _writable_fields(self) -> Iterator[Any]:  # type: ignore[override]
+        """REST framework's, without those that would only say, each for some time, that they may be left out."""
+        for field in super()._writable_fields:
+            if field.field_name in self._given or field.required or field.default is not empty:
+                yield field
 
 
 class NewNotificationSerializer(StrictSerializer):
