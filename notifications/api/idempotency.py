@@ -19,7 +19,7 @@ from ..models import IdempotencyKey
 from .errors import InFlight, InvalidHeader, KeyReused
 from .permissions import owner
 
-HEADER = "Idempotency-Key"
+HEADER, META = "Idempotency-Key", "HTTP_IDEMPOTENCY_KEY"
 PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
 
 
@@ -30,7 +30,7 @@ def answered_once(request: Request, body: bytes, answer: Callable[[], Response])
 
     Raises InvalidHeader, KeyReused for a key that came with another body, InFlight while the first is at work.
     """
-    key = request.headers.get(HEADER)
+    key = request.META.get(META)  # `headers` is made of all there are, for each request
     if key is None:
         return answer()
     if not PRINTABLE.fullmatch(key):
@@ -48,7 +48,7 @@ def answered_once(request: Request, body: bytes, answer: Callable[[], Response])
 
 def raw(request: Request) -> bytes:
     """The body as it came, while it has not been parsed. Only a key needs it."""
-    if "HTTP_IDEMPOTENCY_KEY" not in request.META:
+    if META not in request.META:
         return b""
     body: bytes = request._request.body  # noqa: SLF001 (DRF's documented name)
     return body

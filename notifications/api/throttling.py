@@ -66,6 +66,8 @@ class CallerThrottle(BaseThrottle):
     """The rate "caller": all requests of one user, whatever its tokens and addresses."""
 
     def allow_request(self, request: Request, view: Any) -> bool:
+        if not notification_settings().rates.get("caller"):
+            return True
         self.counter = Counter("caller", str(request.user.pk or self.get_ident(request)))
         return self.counter.rate is None or self.counter.add() <= self.counter.rate.requests
 
@@ -75,4 +77,6 @@ class CallerThrottle(BaseThrottle):
 
 def refused_from(request: Request) -> Counter:
     """The rate "address": requests from there that were not let in."""
-    return Counter("address", BaseThrottle().get_ident(request))
+    # Django's own request: through REST framework's each look at a header takes ten times as long.
+    plain: Any = request._request  # noqa: SLF001 (DRF's documented name)
+    return Counter("address", BaseThrottle().get_ident(plain))
