@@ -8,6 +8,7 @@ apart. The limit is the same: the option `timeout`, in seconds.
 
 import sqlite3
 from collections.abc import Iterable
+from functools import lru_cache
 from time import monotonic, sleep
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db.backends.sqlite3 import base
 
 FIRST_STEP, LONGEST_STEP = 0.0002, 0.002  # seconds
 TIMEOUT = 5.0  # seconds, sqlite3's own default
+REMEMBERED = 10_000  # characters; longer statements are seldom the same twice
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -48,12 +50,25 @@ class CursorWrapper(base.SQLiteCursorWrapper):
             sleep(step)
             step = min(1.5 * step, LONGEST_STEP)
 
+    def convert_query(self, query: Any, *, param_names: Any = None) -> str:
+        if param_names is None and len(query) < REMEMBERED:
+            return _converted(query)
+        converted: str = super().convert_query(query, param_names=param_names)
+        return converted
+
     def executemany(self, query: str, param_list: Iterable[Any]) -> Any:
         if self.connection.in_transaction:
             return super().executemany(query, param_list)
         for params in param_list:  # outside of one each is a transaction by itself, and waits by itself
             self.execute(query, params)
         return self
+
+
+@lru_cache(maxsize=256)
+def _converted(query: str) -> str:
+    """Django's `%s` as SQLite's `?`. Two regular expressions take longer than many a statement."""
+    converted: str = base.SQLiteCursorWrapper.convert_query(None, query)
+    return converted
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -16,6 +16,7 @@ from django_q.models import OrmQ
 from notifications.backends.queue import OrmBroker, pusher
 from notifications.backends.queue.crew import Hand
 from notifications.backends.queue.pace import HANDFUL
+from notifications.backends.queue.package import target_of_payload
 from notifications.backends.queue.processes import Job, Report, Slot, Wire
 from notifications.backends.queue.pusher import Pusher
 from notifications.backends.queue.systemd import Pulse
@@ -249,13 +250,39 @@ def test_a_single_worker_does_both(boss: Pusher, play: Play) -> None:
     assert OrmQ.objects.filter(key="default:-1").exists()
 
 
-def test_a_look_at_an_empty_queue_is_one_statement(
+def test_a_look_at_an_empty_queue_is_three_statements(
     boss: Pusher, play: Play, django_assert_num_queries: Callable[[int], AbstractContextManager[Any]]
 ) -> None:
     """Law: a cluster that has nothing to do costs its database little, however often it looks."""
     play(1)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(3):  # a claim, the keys, the next that is due
         boss.look()
+
+
+def test_a_priority_that_is_new_is_looked_at_at_once(boss: Pusher, play: Play) -> None:
+    """Law: a priority that nobody has used for a while waits for no poll."""
+    workers = [play(pid) for pid in (1, 2)]
+    enqueue(tasks.collect.using(priority=5), 1)
+    boss.look()
+    assert boss.poll_at == boss.look_at == 0.0
+    boss.look()
+    assert len(workers[0].job().entries) == 1
+    assert boss.poll_at > 0.0, "it is known now"
+
+
+def test_what_is_urgent_goes_first(boss: Pusher, play: Play) -> None:
+    """Law: of the priorities that there are, the highest is claimed first."""
+    worker = play(1)
+    enqueue(tasks.collect.using(priority=5), 1)
+    enqueue(tasks.write, 3)
+    boss.look()
+    worker.job()
+    worker.report()
+    enqueue(tasks.collect.using(priority=5), 1)
+    boss.look_soon()
+    boss.look()
+    [[_, payload]] = worker.job().entries
+    assert "collect" in target_of_payload(payload).path
 
 
 def test_after_a_batch_the_next_look_waits_for_more(boss: Pusher, play: Play) -> None:

@@ -8,6 +8,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django_q.brokers import Broker
 from django_q.conf import Conf
 
+from ...clock import database_now
 from . import wakeup
 from .entries import Entry, NewEntry, priority_of
 from .sql import QueueTable
@@ -46,13 +47,27 @@ class OrmBroker(Broker):  # type: ignore[misc]
         queue, where the caller has just looked them up.
         """
         claimed: list[Entry] = []
-        for key in self.table.keys(self.list_key) if keys is None else keys:
+        for key in self.keys() if keys is None else keys:
             if len(claimed) >= limit:
                 break
             if background is not None and background != ((priority_of(key, self.list_key) or 0) < 0):
                 continue
             claimed += self.table.claim(key, limit - len(claimed), LEASE)
         return claimed
+
+    def keys(self) -> list[str]:
+        """Those of this queue that are in use, highest priority first; always with the plain one, which nearly all have."""
+        keys = {self.list_key, *self.table.keys(self.list_key)}
+        return sorted(keys, key=lambda key: priority_of(key, self.list_key) or 0, reverse=True)
+
+    def idle_for(self, keys: list[str]) -> float:
+        """Seconds until the next entry of these keys is due, at most the polling interval."""
+        locks = [self.table.next_lock(key) for key in keys]
+        next_lock = min((lock for lock in locks if lock is not None), default=None)
+        if next_lock is None:
+            return float(Conf.POLL)
+        due_in = (next_lock - database_now(self.table.using)).total_seconds()
+        return max(0.0, min(due_in, float(Conf.POLL)))
 
     def dequeue(self) -> list[tuple[int, str]] | None:
         """For django-q2's own pusher, which our cluster does not use."""

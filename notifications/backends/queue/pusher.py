@@ -15,7 +15,6 @@ from functools import partial
 from django.db import DatabaseError, InterfaceError, connections
 from django_q.conf import Conf
 
-from ...clock import database_now
 from ...gathering import PAUSE, pause_after
 from .aftermath import settle_crashed
 from .broker import LEASE, OrmBroker
@@ -29,7 +28,9 @@ from .wakeup import INTERVAL, Listener
 logger = logging.getLogger(__name__)
 
 RENEW_EVERY = LEASE.total_seconds() / 4
-BRISK = 0.001  # seconds between two looks whether SQLite's file has changed, of some 5 µs each
+# Seconds between two looks whether SQLite's file has changed, of some 5 µs each: a millisecond, in truth. epoll rounds
+# up, and of what is a hair more than one it makes two.
+BRISK = 0.0009
 CALM_AFTER = 5.0  # seconds without an entry, after which it is looked at less often: every CALM seconds
 CALM = 0.01
 
@@ -48,6 +49,9 @@ class Pusher(Crew):
         self.pulse = pulse
         self.listener = Listener(self.table.using)
         self.stopping = False
+        self.keys = [
+            self.broker.list_key
+        ]  # of what waited when they were last asked for, highest priority first
         self.look_at = 0.0
         self.poll_at = 0.0
         self.awake_until = 0.0
@@ -110,7 +114,11 @@ class Pusher(Crew):
             self.poll_at = now
 
     def look(self) -> None:
-        """Claim what the free workers can take, if there may be something."""
+        """Claim what the free workers can take, if there may be something.
+
+        Note [Claim first]: which keys there are is asked afterwards, when the workers have begun. Should there be one
+        more than the last time, the next look comes at once.
+        """
         now = time.monotonic()
         if self.listener.must_look and self.listener.heard():
             self.poll_at = now
@@ -118,21 +126,21 @@ class Pusher(Crew):
             return
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
-        keys = self.table.keys(self.broker.list_key)
-        claimed = self.broker.claim(limit, background=False, keys=keys)
+        claimed = self.broker.claim(limit, background=False, keys=self.keys)
         self.look_at = now + pause_after(len(claimed))
         if claimed:
             self.hand_out(self.known(claimed), hands)
-        behind = self.look_behind(keys)
+        before, self.keys = self.keys, self.broker.keys()
+        behind = self.look_behind(self.keys)
         if claimed or behind:
             self.calm_from = now + CALM_AFTER
         elif self.run_once and not any(hand.jobs for hand in self.hands.values()):
             self.stopping = True
-        if len(claimed) >= limit:
+        if len(claimed) >= limit or not set(before).issuperset(self.keys):
             self.look_soon()
         else:
             # Whoever enqueued just after the one that was heard may have been silent: see `wakeup`.
-            self.poll_at = now + (2 * PAUSE if now < self.awake_until else self.idle_for(keys))
+            self.poll_at = now + (2 * PAUSE if now < self.awake_until else self.broker.idle_for(self.keys))
 
     def look_soon(self) -> None:
         self.look_at = self.poll_at = 0.0
@@ -156,15 +164,6 @@ class Pusher(Crew):
         if claimed:
             self.hand_out(self.known(claimed), idle, background=True)
         return bool(claimed)
-
-    def idle_for(self, keys: list[str]) -> float:
-        """Seconds until the next entry is due, at most the polling interval."""
-        locks = [self.table.next_lock(key) for key in keys]
-        next_lock = min((lock for lock in locks if lock is not None), default=None)
-        if next_lock is None:
-            return float(Conf.POLL)
-        due_in = (next_lock - database_now(self.table.using)).total_seconds()
-        return max(0.0, min(due_in, float(Conf.POLL)))
 
     # --- leases --------------------------------------------------------------------------------------------
 
