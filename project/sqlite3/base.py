@@ -67,8 +67,7 @@ class CursorWrapper(base.SQLiteCursorWrapper):
 @lru_cache(maxsize=256)
 def _converted(query: str) -> str:
     """Django's `%s` as SQLite's `?`. Two regular expressions take longer than many a statement."""
-    converted: str = base.SQLiteCursorWrapper.convert_query(None, query)
-    return converted
+    return str(base.FORMAT_QMARK_REGEX.sub("?", query)).replace("%%", "%")  # as Django does
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

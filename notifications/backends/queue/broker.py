@@ -56,7 +56,7 @@ class OrmBroker(Broker):  # type: ignore[misc]
         return claimed
 
     def keys(self) -> list[str]:
-        """Those of this queue that are in use, highest priority first; always with the plain one, which nearly all have."""
+        """Those of this queue in use, highest priority first; always with the plain one, which nearly all have."""
         keys = {self.list_key, *self.table.keys(self.list_key)}
         return sorted(keys, key=lambda key: priority_of(key, self.list_key) or 0, reverse=True)
 

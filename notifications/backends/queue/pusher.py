@@ -127,7 +127,8 @@ class Pusher(Crew):
         hands = self.free_hands()
         limit = min(self.appetite, LARGEST_JOB) * len(hands)
         claimed = self.broker.claim(limit, background=False, keys=self.keys)
-        self.look_at = now + pause_after(len(claimed))
+        # Who is told of what comes need not pause after nothing. SQLite's file changes for other reasons, too.
+        self.look_at = now + pause_after(len(claimed)) if claimed or self.listener.must_look else now
         if claimed:
             self.hand_out(self.known(claimed), hands)
         before, self.keys = self.keys, self.broker.keys()
