@@ -64,9 +64,9 @@ def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_r
             settle(records, deliver_alone_later, using)
             _sort(records, found)
     for page in _stranded():
-        found.stranded.extend(due.id for due in page)
-        if not dry_run:
-            _enqueue_again(page, deliver_later, using)
+        found.stranded.extend(
+            due.id for due in (page if dry_run else _enqueue_again(page, deliver_later, using))
+        )
     if found and not dry_run:
         recovered.send(sender=None, lost=found.lost, stranded=found.stranded, given_up=found.given_up)
     return found
@@ -140,9 +140,10 @@ def _stranded() -> Iterator[list[Due]]:
         after = found[-1][0]
 
 
-def _enqueue_again(page: Sequence[Due], deliver_later: Reschedule, using: str) -> None:
+def _enqueue_again(page: Sequence[Due], deliver_later: Reschedule, using: str) -> Sequence[Due]:
+    """Returns those that still waited: an entry is gone as well when its work has just been done."""
     if not page:
-        return
+        return []
     with transaction.atomic(using=using):
         rows = {
             str(row.pk): row
@@ -155,3 +156,4 @@ def _enqueue_again(page: Sequence[Due], deliver_later: Reschedule, using: str) -
         for due, task_id in zip(again, deliver_later(again), strict=True):
             rows[due.id].task_id = task_id
         Notification.objects.using(using).bulk_update(rows.values(), ["task_id"])
+    return again

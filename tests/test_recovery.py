@@ -1,6 +1,6 @@
 """The sweep: whatever died, what it held is found and handed to the queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -79,6 +79,24 @@ def test_a_vanished_entry_is_written_again(accepted: Accept) -> None:
     row.refresh_from_db()
     assert tasks.deliver.get_result(row.task_id).status == "READY"
     assert not services.recover()
+
+
+def test_work_that_is_done_meanwhile_is_not_stranded(
+    accepted: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that is gone because its work has just been done is no loss, and none is reported."""
+    row = accepted()
+    overdue(row)
+    OrmQ.objects.update(lock=timezone.now() + LONG_AGO)  # with a worker
+
+    def missing(task_ids: Iterable[str]) -> set[str]:
+        tasks.deliver.call([str(row.pk)])
+        OrmQ.objects.all().delete()
+        return set(task_ids)
+
+    monkeypatch.setattr("notifications.recovery.missing", missing)
+    assert not services.recover()
+    assert not OrmQ.objects.exists()
 
 
 def test_what_waits_in_a_backlog_is_not_looked_at(accepted: Accept) -> None:
