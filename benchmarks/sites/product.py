@@ -18,13 +18,14 @@ TABLE = Notification._meta.db_table
 
 
 def fill(recipients: Iterable[str]) -> None:
-    pattern: dict[str, Any] = {}
     for batch in batched(recipients, BATCH):
         channel = "slow" if batch[0].startswith("s") else "log"
-        pattern = pattern or _row_of(channel)
         ids = [new_id() for _ in batch]
         with transaction.atomic():
             task_ids = enqueue_many((tasks.lane(channel), [[str(id)]]) for id in ids)
+            # With the times of this moment: rows that are older than every entry look as if theirs were lost, and the
+            # sweep would read them all again and again.
+            pattern = _row_of(channel)
             own = zip((_stored(id) for id in ids), batch, task_ids, strict=True)
             _insert(
                 list(pattern),
