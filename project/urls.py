@@ -9,9 +9,9 @@ admin.site.site_header = admin.site.site_title = "Notifications"
 admin.site.index_title = "Operation"
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
+    path("", include("notifications.api.urls")),  # first: Django notes whatever it has tried before
     path("", include("notifications.pages.urls")),
-    path("", include("notifications.api.urls")),
+    path("admin/", admin.site.urls),
 ]
 if settings.ANYMAIL_WEBHOOK_SECRET and apps.is_installed(
     "anymail"
