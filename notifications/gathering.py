@@ -1,8 +1,11 @@
 """Group commit: what comes while somebody writes is written together, next, by one of those who brought it.
 
-Nobody waits for others to come: whoever finds nobody at work begins at once, so a single caller pays nothing. Under
-load one transaction takes the place of many, and the threads of a process wait for one another here, where the next
-one is woken at once, instead of at the database's door.
+A single caller waits for nobody and pays nothing. Under load one transaction takes the place of many, and the threads
+of a process wait for one another here, where the next is woken at once, instead of at the database's door.
+
+Note [As many as the last time]: of Python's threads one runs at a time, so where a write is short (SQLite's is) each
+comes to its turn just after the one before has gone. When several came together the last time, whoever leads waits for
+as many again, for less than a millisecond; when they do not come, the next one waits no more.
 """
 
 import threading
@@ -14,6 +17,7 @@ from typing import Any
 MOST = 100  # items that are written together
 PAUSE = 0.004  # seconds, for each
 LONGEST_PAUSE = 0.025  # seconds
+PATIENCE = 0.0007  # seconds. Note [As many as the last time]
 
 
 def pause_after(number: int) -> float:
@@ -43,6 +47,8 @@ class Gathering[Item, Result]:
         # Reentrant: what `write` sets off in this thread (a hook after the commit) may bring the next item.
         self._turn = threading.RLock()
         self._waiting: deque[_Place[Item]] = deque()
+        self._expected = 1
+        self._enough = threading.Event()
 
     def join(self, item: Item) -> Result:
         """What `write` gives for this item. Raises what `write` raises for it.
@@ -52,6 +58,8 @@ class Gathering[Item, Result]:
         """
         place = _Place(item)
         self._waiting.append(place)
+        if len(self._waiting) >= self._expected:
+            self._enough.set()
         with self._turn:
             while not place.is_settled:
                 self._lead()
@@ -63,7 +71,12 @@ class Gathering[Item, Result]:
 
     def _lead(self) -> None:
         """Write the longest waiting. Called by one who waits, with the turn."""
+        if len(self._waiting) < self._expected:
+            self._enough.clear()
+            if len(self._waiting) < self._expected:  # still: one who came in between has said so in vain
+                self._enough.wait(PATIENCE)
         places = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
+        self._expected = len(places)
         try:
             results = self._write([place.item for place in places])
         except Exception:  # (whatever it is: each meets its own error again, alone)

@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 from notifications import services, tasks
 from notifications.background.tasks import collector
 from notifications.exceptions import RecipientLimitReached
-from notifications.gathering import MOST, Gathering, _Place, pause_after
+from notifications.gathering import MOST, PATIENCE, Gathering, _Place, pause_after
 from notifications.models import Notification
 from notifications.signals import accepted as accepted_signal
 from tests.processes import wait_until
@@ -96,6 +96,31 @@ def test_whoever_leads_stays_until_it_is_written_itself() -> None:
     assert gathering.join("mine") == "MINE"
     assert [len(batch) for batch in written.batches] == [MOST, 1]
     assert not gathering._waiting
+
+
+def test_where_several_came_together_as_many_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law: whoever leads goes on as soon as as many have come as the last time."""
+    monkeypatch.setattr("notifications.gathering.PATIENCE", 20.0)
+    written = Written()
+    gathering = Gathering(written)
+    gathering._expected = 2
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(gathering.join, "a")
+        wait_until(lambda: len(gathering._waiting) == 1, every=0.001)
+        assert gathering.join("b") == "B"
+        assert first.result(20) == "A"
+    assert written.batches == [["a", "b"]]
+
+
+def test_who_comes_alone_waits_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law: when the others stay away, what they were waited for is a bound, and the next caller waits for nobody."""
+    written = Written()
+    gathering = Gathering(written)
+    gathering._expected = 5
+    waits: list[float | None] = []
+    monkeypatch.setattr(gathering._enough, "wait", waits.append)
+    assert [gathering.join("a"), gathering.join("b")] == ["A", "B"]
+    assert waits == [PATIENCE]
 
 
 def test_one_that_cannot_be_written_takes_nobody_with_it(together: Together) -> None:
