@@ -120,7 +120,8 @@ Q_CLUSTER: dict[str, Any] = {
     "max_attempts": 1,
     "ack_failures": True,
     "save_limit": 0,  # keep every success; more than 0 locks and loads them all at each finished task
-    "bulk": 500,  # entries of a mergeable task that a worker takes at once
+    # Entries of a mergeable task that a worker takes at once. On SQLite requests wait while such a batch is written.
+    "bulk": 250 if DATABASES["default"]["ENGINE"] == "project.sqlite3" else 500,
     "recycle": 10_000,
     "catch_up": False,
     "log_level": "WARNING",
