@@ -135,14 +135,14 @@ def _insert_ready(orders: Sequence[Order], queue: QueueBackend, using: str) -> l
         [entry] = batch.entries
         pk, created_at = statements.insert_enqueued(rows, entry, using, notify=wakes())
         batch.number([pk])
+        for row in rows:
+            row.task_id = results[row.pk].id
     else:
         with transaction.atomic(using=using):
             batch.number(insert(batch.entries))
             for row in rows:
                 row.task_id = results[row.pk].id
             created_at = statements.insert(rows, using)
-    for row in rows:
-        row.task_id = results[row.pk].id
     _stored(rows, created_at)
     transaction.on_commit(batch.announce, using, robust=True)
     return rows

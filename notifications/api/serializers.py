@@ -1,6 +1,6 @@
 """The lobby: what comes in is a dictionary of strings, what goes out is a resource."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from typing import Any
 
 from django.core.validators import RegexValidator
@@ -60,6 +60,8 @@ class SendSerializer(serializers.Serializer):
 class StrictSerializer(serializers.Serializer):
     """Refuses what it does not know: a misspelt name is an error here, not a surprise later."""
 
+    _given: KeysView[str] | None = None  # the names in what is being looked at
+
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
             if not self._names >= data.keys():
@@ -77,7 +79,8 @@ class StrictSerializer(serializers.Serializer):
     def _writable_fields(self) -> Iterator[Any]:  # type: ignore[override]
         """REST framework's, without those that would only say, each for some time, that they may be left out."""
         for field in super()._writable_fields:
-            if field.field_name in self._given or field.required or field.default is not empty:
+            has_a_say = field.required or field.default is not empty
+            if has_a_say or self._given is None or field.field_name in self._given:
                 yield field
 
 

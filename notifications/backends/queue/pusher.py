@@ -49,9 +49,8 @@ class Pusher(Crew):
         self.pulse = pulse
         self.listener = Listener(self.table.using)
         self.stopping = False
-        self.keys = [
-            self.broker.list_key
-        ]  # of what waited when they were last asked for, highest priority first
+        # Of what waited when they were last asked for, highest priority first.
+        self.keys = [self.broker.list_key]
         self.look_at = 0.0
         self.poll_at = 0.0
         self.awake_until = 0.0
