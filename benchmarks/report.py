@@ -101,7 +101,8 @@ def _reading(results: Results) -> str:
         "(`synchronous=NORMAL`), PostgreSQL and huey at each commit.",
         *(
             [
-                f"The HTTP clients are a process of their own; in the closed loops it took "
+                "The HTTP clients are a process of their own. In a closed loop each takes a new connection four times "
+                "a second, so that they spread over the web processes; it took there "
                 f"{100 * min(shares):.0f} to {100 * max(shares):.0f} % of one core."
             ]
             if shares
