@@ -1,21 +1,17 @@
 """The lobby: what comes in is a dictionary of strings, what goes out is a resource."""
 
-from collections.abc import Iterator, KeysView, Mapping
 from typing import Any
 
 from django.core.validators import RegexValidator
-from django.utils.functional import cached_property
 from rest_framework import serializers
-from rest_framework.fields import empty
-from rest_framework.settings import api_settings
 
 from ..conf import notification_settings
 from ..masking import masked, without_addresses
 from ..models import Attempt, Notification, Status, Suppression, SuppressionReason
 from .pagination import MAX_PAGE_SIZE, PAGE_SIZE
 from .permissions import sees_recipient
+from .strict import StrictSerializer
 
-NON_FIELD = api_settings.NON_FIELD_ERRORS_KEY
 DEFAULT_MESSAGE = "some notification"
 ADDRESSES = {"recipient", "sent_to"}  # fields that are one, of whatever kind
 CATEGORY = r"^[a-z0-9][a-z0-9._-]{0,49}$"
@@ -55,33 +51,6 @@ class SendSerializer(serializers.Serializer):
         help_text=f"The text. Without it, the text is `{DEFAULT_MESSAGE}`.",
     )
     via = ViaField(required=False, help_text="Where it runs; the default is a setting.")
-
-
-class StrictSerializer(serializers.Serializer):
-    """Refuses what it does not know: a misspelt name is an error here, not a surprise later."""
-
-    _given: KeysView[str] | None = None  # the names in what is being looked at
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            if not self._names >= data.keys():
-                # Its name is not repeated: who knows what it is.
-                message = f"There is an unknown name. Known are: {', '.join(self.fields)}."
-                raise serializers.ValidationError({NON_FIELD: [message]}, "unknown_name")
-            self._given = data.keys()
-        return super().to_internal_value(data)
-
-    @cached_property
-    def _names(self) -> frozenset[str]:
-        return frozenset(self.fields)
-
-    @property
-    def _writable_fields(self) -> Iterator[Any]:  # type: ignore[override]
-        """REST framework's, without those that would only say, each for some time, that they may be left out."""
-        for field in super()._writable_fields:
-            has_a_say = field.required or field.default is not empty
-            if has_a_say or self._given is None or field.field_name in self._given:
-                yield field
 
 
 class NewNotificationSerializer(StrictSerializer):

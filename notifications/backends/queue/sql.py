@@ -173,9 +173,8 @@ class QueueTable:
                 )
 
     def rewrite(self, pk: int, payload: str, lock: datetime) -> None:
-        self._execute(
-            "UPDATE django_q_ormq SET payload = %s, lock = %s WHERE id = %s", [payload, self._text(lock), pk]
-        )
+        statement = "UPDATE django_q_ormq SET payload = %s, lock = %s WHERE id = %s"
+        self._execute(statement, [payload, self._text(lock), pk])
 
     def read(self, pks: Sequence[int]) -> list[tuple[int, str, datetime | None]]:
         """`(pk, payload, lock)` of those that exist."""
