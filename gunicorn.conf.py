@@ -7,6 +7,8 @@ from typing import Any
 
 from environs import Env, validate
 
+from project import cores
+
 env = Env()
 env.read_env(".env", recurse=False)
 
@@ -14,6 +16,7 @@ at_least_one = validate.Range(min=1)
 # The loopback address: whoever should reach the service from outside comes through a proxy (see the README).
 bind = f"{env.str('HOST', default='127.0.0.1')}:{env.int('PORT', default=8000, validate=validate.Range(1, 65535))}"
 workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
+has_affinity = env.bool("WEB_CPU_AFFINITY", default=True)
 worker_class = "gthread"
 threads = 8
 graceful_timeout = 30
@@ -27,6 +30,20 @@ mine = f"{NAME}{os.getpid()}-"
 given = os.path.basename(os.environ.get("PROMETHEUS_MULTIPROC_DIR", NAME))
 if given.startswith(NAME) and not given.startswith(mine):
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=mine)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """In the master, which knows the others."""
+    taken = [getattr(other, "core", None) for other in server.WORKERS.values()]
+    worker.core = cores.core_for(server.num_workers, taken, cores.available()) if has_affinity else None
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    if worker.core is not None:
+        try:
+            cores.stay_on(worker.core)
+        except OSError as error:  # a sandbox may forbid it; the service is as good on any core
+            server.log.warning("This process cannot stay on core %s: %s", worker.core, error)
 
 
 def child_exit(server: Any, worker: Any) -> None:

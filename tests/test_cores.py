@@ -1,0 +1,69 @@
+"""Each web process stays on a core of its own, where there are as many of them as cores."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from project.cores import available, core_for
+from tests.processes import free_port, running, wait_until
+from tests.service import answers
+
+
+def test_each_core_in_its_turn() -> None:
+    assert core_for(2, [], {4, 7}) == 4
+    assert core_for(2, [4], {4, 7}) == 7
+    assert core_for(4, [4, 7], {4, 7}) == 4
+    assert core_for(4, [4, 7, 4], {4, 7}) == 7
+
+
+def test_the_core_of_one_that_died_is_taken_again() -> None:
+    assert core_for(2, [7], {4, 7}) == 4
+
+
+def test_at_a_reload_the_new_ones_spread_too() -> None:
+    assert core_for(2, [4, 7], {4, 7}) == 4
+    assert core_for(2, [4, 7, 4], {4, 7}) == 7
+
+
+def test_where_it_would_be_unfair_the_kernel_chooses() -> None:
+    """Fewer processes than cores, some cores with more of them than others, or a system without a choice."""
+    assert core_for(2, [], {0, 1, 2, 3}) is None
+    assert core_for(3, [0, 1], {0, 1}) is None
+    assert core_for(1, [], {0}) is None
+    assert core_for(2, [], frozenset()) is None
+    assert core_for(2, [None, 1], {0, 1}) == 0
+
+
+@pytest.mark.process
+@pytest.mark.skipif(len(available()) < 2, reason="One core, or a system that does not let one choose")
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_web_processes_stay_where_they_are(tmp_path: Path, *, is_wanted: bool) -> None:
+    cores, port = available(), free_port()
+    env = {
+        "DJANGO_SETTINGS_MODULE": "project.settings",
+        "SECRET_KEY": "x",
+        "DEBUG": "true",
+        "PORT": str(port),
+        "WEB_CONCURRENCY": str(len(cores)),
+        "WEB_CPU_AFFINITY": str(is_wanted).lower(),
+        "TMPDIR": str(tmp_path),
+    }
+    expected = sorted([core] for core in cores) if is_wanted else [sorted(cores)] * len(cores)
+    gunicorn = Path(sys.executable).with_name("gunicorn")
+    with running(gunicorn, "project.wsgi", env=env, output=tmp_path / "web.txt") as master:
+
+        def affinities() -> list[list[int]]:
+            try:
+                return sorted(process.cpu_affinity() for process in psutil.Process(master.pid).children())
+            except psutil.NoSuchProcess:  # it has just ended
+                return []
+
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}"))
+        wait_until(lambda: affinities() == expected)
+        victim = psutil.Process(master.pid).children()[-1].pid
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: not psutil.pid_exists(victim) and affinities() == expected)
