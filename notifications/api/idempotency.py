@@ -23,7 +23,7 @@ HEADER, META = "Idempotency-Key", "HTTP_IDEMPOTENCY_KEY"
 PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
 
 
-def answered_once(request: Request, body: bytes, answer: Callable[[], Response]) -> HttpResponseBase:
+def answered_once(request: Request, body: bytes, answer: Callable[[], HttpResponse]) -> HttpResponseBase:
     """What `answer()` gives; or what it gave to the first request with this key, without calling it again.
 
     `answer` runs in the transaction of its key. What it raises is not kept. Without the header it is just called.
@@ -67,7 +67,7 @@ def _replayed(digest: str, fingerprint: str) -> HttpResponse | None:
     return response
 
 
-def _first(digest: str, fingerprint: str, answer: Callable[[], Response]) -> Response:
+def _first(digest: str, fingerprint: str, answer: Callable[[], HttpResponse]) -> HttpResponse:
     using = router.db_for_write(IdempotencyKey)
     with transaction.atomic(using=using):
         if not _alone(digest, using):
@@ -79,9 +79,13 @@ def _first(digest: str, fingerprint: str, answer: Callable[[], Response]) -> Res
             fingerprint=fingerprint,
             status_code=response.status_code,
             location=response.get("Location", ""),
-            body=JSONRenderer().render(response.data).decode(),
+            body=_content(response).decode(),
         )
     return response
+
+
+def _content(response: HttpResponse) -> bytes:
+    return JSONRenderer().render(response.data) if isinstance(response, Response) else response.content
 
 
 def _alone(digest: str, using: str) -> bool:

@@ -28,11 +28,22 @@ class RequestScope:
         self.tasks: BackgroundTasks | None = None
         self.error: BaseException | None = None
         self.solved: dict[Callable[..., Any], Any] = {}
-        self.exits = ExitStack()
-        self.async_exits = AsyncExitStack()
+        self._exits: ExitStack | None = None
+        self._async_exits: AsyncExitStack | None = None
         self.wanted = False  # the view asks for background tasks: it must end even if the client has left
         self._response_tasks: BackgroundTask | None = None
         self.handed_over = False
+
+    @property
+    def exits(self) -> ExitStack:
+        """What is to be ended when the view has answered. Most requests have none."""
+        self._exits = self._exits or ExitStack()
+        return self._exits
+
+    @property
+    def async_exits(self) -> AsyncExitStack:
+        self._async_exits = self._async_exits or AsyncExitStack()
+        return self._async_exits
 
     def background_tasks(self, kind: type[BackgroundTasks] = BackgroundTasks) -> BackgroundTasks:
         """The one object of this request, made as a `kind` at the first call."""
@@ -76,12 +87,13 @@ class RequestScope:
     def leave(self, response: Any) -> None:
         """The view has answered: end the dependencies that yielded."""
         self._answered(response)
-        self.exits.__exit__(*_details(self.error))
+        if self._exits is not None:
+            self._exits.__exit__(*_details(self.error))
 
     async def aleave(self, response: Any) -> None:
-        self._answered(response)
-        self.exits.__exit__(*_details(self.error))
-        await self.async_exits.__aexit__(*_details(self.error))
+        self.leave(response)
+        if self._async_exits is not None:
+            await self._async_exits.__aexit__(*_details(self.error))
 
     def _answered(self, response: Any) -> None:
         # REST framework marks a response that stands for an exception.

@@ -173,7 +173,8 @@ class BackgroundTasks(BackgroundTask):
 
     def hand_to(self, submit: Callable[["BackgroundTasks"], None]) -> None:
         """Give these to `submit`, and later all that is added when they have run. Called once."""
-        commit_for_a_testcase()
+        if self.tasks:
+            commit_for_a_testcase()
         with self._lock:
             self._submit = submit
             self._active = self._count_pending() > 0

@@ -105,13 +105,13 @@ class QueueTable:
             given = [{"key": e.key, "payload": e.payload, "lock": e.lock and str(e.lock)} for e in entries]
             channel = [CHANNEL] * notify
             return sorted(pk for (pk,) in self._rows(PG_INSERT, [len(given), json.dumps(given), channel]))
-        lock, pks = timezone.now() - MICROSECOND * len(entries), []
+        lock, pks, text = timezone.now() - MICROSECOND * len(entries), [], self._text
         for part in batched(entries, ROWS_A_STATEMENT):
             values = ", ".join(["(%s, %s, %s)"] * len(part))
             parameters = []
             for entry in part:
                 lock += MICROSECOND
-                parameters += [entry.key, entry.payload, self._text(entry.lock or lock)]
+                parameters += [entry.key, entry.payload, text(entry.lock or lock)]
             statement = f"INSERT INTO django_q_ormq (key, payload, lock) VALUES {values} RETURNING id"  # noqa: S608
             pks += [row[0] for row in self._rows(statement, parameters)]
         return pks
@@ -238,9 +238,10 @@ class QueueTable:
         return datetime.fromisoformat(value).replace(tzinfo=self.connection.timezone).astimezone(UTC)
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self.connection.cursor() as cursor:
+        connection = self.connection
+        with connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            while self.is_postgresql and cursor.nextset():
+            while connection.vendor == "postgresql" and cursor.nextset():
                 pass  # the rows are the last statement's
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
