@@ -1,14 +1,20 @@
-"""Threads that run `BackgroundTasks`: bounded, oldest first, with a lane for what may run as one."""
+"""Threads that run `BackgroundTasks`: bounded, oldest first, with a lane for what may run as one.
+
+Note [A lane at a time]: what comes while the lane's last batch runs waits for its end, and becomes the next batch: a
+few large ones cost a fraction of many small ones (Note [Batches under load]). It waits for a fortieth of a second at
+most: then another thread takes it, so that one that hangs holds up nobody.
+"""
 
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 from django.db import connections
 
-from ..gathering import pause_after
+from ..gathering import LONGEST_PAUSE, pause_after
 from . import unit
 from .conf import REFUSE, background_settings
 from .tasks import MAX_BATCH, BackgroundTasks, merge
@@ -20,6 +26,15 @@ IDLE_SECONDS = 1.0  # then a thread closes its connections and ends. Note [Conne
 FULL, SHUTDOWN = "pool is full", "process is stopping"
 
 
+@dataclass(slots=True)
+class Lane:
+    """Passes of one mergeable task each, all with the same key: whoever comes first takes all that wait."""
+
+    key: Hashable
+    waiting: deque[BackgroundTasks] = field(default_factory=deque)
+    is_queued: bool = False
+
+
 class Pool:
     """Threads that run `BackgroundTasks`, one pass a thread, oldest first."""
 
@@ -27,10 +42,9 @@ class Pool:
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
-        self._queue: deque[BackgroundTasks | None] = deque()  # None: look into the oldest lane
-        # Passes of one mergeable task each, by their key: whoever comes first takes all that wait.
-        self._lanes: dict[Hashable, deque[BackgroundTasks]] = {}
-        self._resting: set[Hashable] = set()  # lanes that are left alone for a moment: see `_rest`
+        self._queue: deque[BackgroundTasks | Lane] = deque()
+        self._lanes: dict[Hashable, Lane] = {}  # those in which something waits
+        self._rest_until: dict[Hashable, float] = {}  # Note [A lane at a time]
         self._waiting = 0
         self._idle = 0
         self._threads: set[threading.Thread] = set()
@@ -39,13 +53,13 @@ class Pool:
 
     def submit(self, tasks: BackgroundTasks) -> None:
         """Run them on a thread of this pool; past the bound, wherever each of them goes on."""
+        key = tasks.sole_merge_key()
         with self._lock:
-            if self._may_start_thread():
+            if key not in self._lanes and self._may_start_thread():
                 self._start_thread()
             refused = self._refusal()
             if refused is None:
-                self._put(tasks)
-                self._ready.notify()
+                self._put(tasks, key)
         if refused is not None:
             turn_away(tasks, refused)
 
@@ -62,7 +76,7 @@ class Pool:
     def wait_idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits and nothing runs. False: `timeout` seconds have passed before."""
         with self._lock:
-            return self._settled.wait_for(lambda: not self._queue and not self._running, timeout)
+            return self._settled.wait_for(self._is_idle, timeout)
 
     def drain(self, timeout: float) -> None:
         """Work on for at most `timeout` seconds, then take nothing more and name what is left. For good."""
@@ -72,8 +86,8 @@ class Pool:
         self.wait_idle(timeout)
         with self._lock:
             self._closed = True
-            waiting = [tasks for tasks in self._queue if tasks is not None]
-            waiting += [tasks for lane in self._lanes.values() for tasks in lane]
+            waiting = [tasks for tasks in self._queue if not isinstance(tasks, Lane)]
+            waiting += [tasks for lane in self._lanes.values() for tasks in lane.waiting]
             self._queue.clear()
             self._lanes.clear()
             begun = [tasks for passes in self._running.values() for tasks in passes]
@@ -89,9 +103,13 @@ class Pool:
         for thread in idle:
             thread.join(max(0.1, deadline - time.monotonic()))
 
+    def _is_idle(self) -> bool:
+        return not self._queue and not self._lanes and not self._running
+
     def _free(self) -> int:
         """How many threads have nothing to run, now or next."""
-        return max(0, self._idle - len(self._queue))
+        resting = sum(not lane.is_queued for lane in self._lanes.values())
+        return max(0, self._idle - len(self._queue) - resting)
 
     def _may_start_thread(self) -> bool:
         is_busy = not self._closed and self._free() == 0
@@ -104,31 +122,40 @@ class Pool:
             return None
         return FULL  # or the system gives no thread at all
 
-    def _put(self, tasks: BackgroundTasks) -> None:
+    def _put(self, tasks: BackgroundTasks, key: Hashable) -> None:
         self._waiting += tasks.pending()
-        key = tasks.sole_merge_key()
+        if key in self._lanes:
+            self._lanes[key].waiting.append(tasks)
+            return  # whoever waits for the lane takes it too
         if key is None:
             self._queue.append(tasks)
-        elif key in self._lanes:
-            self._lanes[key].append(tasks)
         else:
-            self._lanes[key] = deque([tasks])
-            if key not in self._resting:
-                self._queue.append(None)
+            self._lanes[key] = Lane(key, deque([tasks]))
+            self._look_into_lanes(time.monotonic())
+        self._ready.notify()
 
-    def _get(self) -> list[BackgroundTasks]:
-        tasks = self._queue.popleft()
-        if tasks is not None:
-            passes = [tasks]
+    def _look_into_lanes(self, now: float) -> None:
+        """Queue those that have rested."""
+        for lane in self._lanes.values():
+            if not lane.is_queued and self._rest_until.get(lane.key, 0) <= now:
+                self._queue.append(lane)
+                lane.is_queued = True
+
+    def _get(self) -> tuple[list[BackgroundTasks], Hashable]:
+        """What is next, and the key of its lane, if it has one."""
+        first, key = self._queue.popleft(), None
+        if isinstance(first, Lane):
+            key, waiting = first.key, first.waiting
+            passes = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
+            if waiting:  # behind everybody else
+                self._queue.append(first)
+            else:
+                del self._lanes[key]
+            self._rest_until[key] = time.monotonic() + LONGEST_PAUSE
         else:
-            key, lane = next(item for item in self._lanes.items() if item[0] not in self._resting)
-            passes = [lane.popleft() for _ in range(min(len(lane), MAX_BATCH))]
-            del self._lanes[key]
-            if lane:  # behind everybody else
-                self._lanes[key] = lane
-                self._queue.append(None)
+            passes = [first]
         self._waiting -= sum(tasks.pending() for tasks in passes)
-        return passes
+        return passes, key
 
     def _start_thread(self) -> None:
         # Daemons: the drain has a deadline, a join by the interpreter would not.
@@ -144,45 +171,55 @@ class Pool:
     def _work(self) -> None:
         ident = threading.get_ident()
         try:
-            while passes := self._next_passes(ident):
-                heads = [task for tasks in passes for task in tasks.take()] if len(passes) > 1 else []
+            rest: tuple[Hashable, float] | None = None
+            while passes := self._next_passes(ident, rest):
+                batch, key = passes
+                heads = [task for tasks in batch for task in tasks.take()] if len(batch) > 1 else []
                 if heads:
                     run_isolated(merge(heads))
-                for tasks in passes:
+                for tasks in batch:
                     tasks.run()
-                if heads:
-                    self._rest(heads[0].merge_key, pause_after(len(heads)))
-                del passes, tasks, heads  # an idle thread must not keep a request alive
+                rest = None if key is None else (key, pause_after(len(heads)) if heads else 0.0)
+                del passes, batch, tasks, heads  # an idle thread must not keep a request alive
         finally:
             connections.close_all()
 
-    def _rest(self, key: Hashable, seconds: float) -> None:
-        """Let more come before the lane is looked into again. Note [Batches under load]"""
-        with self._lock:
-            if key in self._lanes or key in self._resting:  # others are at it
-                return
-            self._resting.add(key)
-        time.sleep(seconds)
-        with self._lock:
-            self._resting.discard(key)
-            if key in self._lanes:
-                self._queue.append(None)
-                self._ready.notify()
+    def _next_passes(
+        self, ident: int, rest: tuple[Hashable, float] | None
+    ) -> tuple[list[BackgroundTasks], Hashable] | None:
+        """What to run next; None when this thread has been idle for long enough.
 
-    def _next_passes(self, ident: int) -> list[BackgroundTasks]:
-        """What to run next; empty when this thread has been idle for long enough."""
+        `rest` is the lane that it has come from, and for how many seconds it is now left alone, so that more may
+        come: Note [Batches under load].
+        """
         with self._lock:
+            if rest is not None:
+                self._rest_until[rest[0]] = time.monotonic() + rest[1]
             if self._running.pop(ident, None) is not None:
                 self._idle += 1
-                if not self._queue and not self._running:
+                if self._is_idle():
                     self._settled.notify_all()
-            self._ready.wait_for(lambda: self._queue or self._closed, IDLE_SECONDS)
+            self._wait()
             self._idle -= 1
             if self._queue:
-                self._running[ident] = self._get()
-                return self._running[ident]
+                passes, key = self._get()
+                self._running[ident] = passes
+                return passes, key
             self._threads.discard(threading.current_thread())
-            return []
+            return None
+
+    def _wait(self) -> None:
+        """Until there is something to run; without a lane in which something rests, for IDLE_SECONDS at most."""
+        now = time.monotonic()
+        give_up = now + IDLE_SECONDS
+        while not self._closed:
+            self._look_into_lanes(now)
+            resting = [self._rest_until[key] for key, lane in self._lanes.items() if not lane.is_queued]
+            until = min(resting, default=give_up)
+            if self._queue or until <= now:
+                return
+            self._ready.wait(until - now)
+            now = time.monotonic()
 
 
 def turn_away(tasks: BackgroundTasks, reason: str) -> None:

@@ -1,6 +1,7 @@
 """The `thread` backend: Django's task interface, kept truthfully for tasks of this process."""
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from django.tasks.signals import task_enqueued, task_finished, task_started
 from django.utils import timezone
 
 from notifications.background import BackgroundTask, BackgroundTasks, pool, testing, threads
-from notifications.gathering import pause_after
+from notifications.gathering import LONGEST_PAUSE, pause_after
 from tests.processes import wait_until
 
 from . import work
@@ -22,6 +23,33 @@ THREAD = "notifications.backends.thread.ThreadBackend"
 
 def options(settings, **given: object) -> None:
     settings.TASKS = {**settings.TASKS, "thread": {"BACKEND": THREAD, "OPTIONS": given}}
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Iterator[Clock]:
+    standing = Clock()
+    monkeypatch.setattr(threads, "time", standing)
+    yield standing
+    work.let_go()
+    testing.wait()
+
+
+def held_lane(settings, **more: object) -> None:
+    """Two threads. On one a call waits for the gate, and two more of its kind wait behind it."""
+    settings.BACKGROUND_TASKS = {"MAX_THREADS": 2, **more}
+    work.join_at_the_gate.enqueue(["held"])
+    assert work.entered.wait(work.WAIT)
+    for word in "bc":
+        work.join_at_the_gate.enqueue([word])
 
 
 def held_pool(settings, **more: object) -> None:
@@ -181,31 +209,64 @@ def test_waiting_calls_of_a_mergeable_task_run_as_one(settings) -> None:
         assert result.attempts == 1
 
 
-def test_after_a_batch_its_kind_rests_and_nobody_else(settings, monkeypatch) -> None:
+def test_after_a_batch_its_kind_rests_and_nobody_else(settings, clock) -> None:
     """Under load more comes together: the lane is left alone for a moment, and other work goes on meanwhile."""
-    resting, over = threading.Event(), threading.Event()
-
-    def rest(seconds: float) -> None:
-        assert seconds == pause_after(2)
-        resting.set()
-        assert over.wait(work.WAIT)
-
-    monkeypatch.setattr(threads.time, "sleep", rest)
     held_pool(settings)
     for word in "ab":
         work.join.enqueue([word])
     work.let_go()
-    assert resting.wait(work.WAIT)
+    wait_until(lambda: work.diary == ["held", ["a", "b"]])
     for word in "cde":
         work.join.enqueue([word])
-    monkeypatch.undo()
-    settings.BACKGROUND_TASKS = {"MAX_THREADS": 2}
-    between = work.write.enqueue("between")
-    wait_until(lambda: between.refresh() or between.is_finished)
-    assert work.diary == ["held", ["a", "b"], "between"]
-    over.set()
+    work.write.enqueue("between")
+    wait_until(lambda: work.diary[2:] == ["between"])
+    assert not pool.current_pool().wait_idle(0.05)
+    clock.now += pause_after(2)
+    work.write.enqueue("after")
     testing.wait()
-    assert work.diary[3:] == [["c", "d", "e"]]
+    assert work.diary[3:] in (["after", ["c", "d", "e"]], [["c", "d", "e"], "after"])
+
+
+def test_what_comes_while_a_batch_runs_is_the_next_batch(settings, clock) -> None:
+    """Other threads have nothing to do, and leave it to gather. What came alone needs no rest afterwards."""
+    held_lane(settings)
+    work.write.enqueue("between")
+    wait_until(lambda: work.diary == ["between"])
+    work.let_go()
+    testing.wait()
+    assert work.diary == ["between", ["held"], ["b", "c"]]
+
+
+def test_a_batch_that_hangs_holds_up_nobody_for_long(settings, clock) -> None:
+    """After a fortieth of a second another thread takes what waits behind it."""
+    held_lane(settings)
+    clock.now += LONGEST_PAUSE
+    work.write.enqueue("after")
+    wait_until(lambda: len(work.diary) == 2)
+    assert ["b", "c"] in work.diary
+    work.let_go()
+    testing.wait()
+
+
+def test_what_rests_is_taken_without_another_word(settings, monkeypatch) -> None:
+    """By the clock: nobody has to come for it."""
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 60)
+    held_lane(settings)
+    wait_until(lambda: work.diary == [["b", "c"]], timeout=5)
+    work.let_go()
+    testing.wait()
+
+
+def test_what_rests_keeps_a_thread_for_itself(settings, clock) -> None:
+    """Other work gets another thread, and what joins the lane needs none."""
+    held_lane(settings, MAX_THREADS=8)
+    work.write_later.enqueue("held too")
+    for word in "de":
+        work.join_at_the_gate.enqueue([word])
+    wait_until(lambda: pool.current_pool().usage()["running"] == 2)
+    assert len(pool.current_pool()._threads) == 3
+    clock.now += LONGEST_PAUSE
+    wait_until(lambda: work.diary == [["b", "c", "d", "e"]])
 
 
 def test_calls_of_one_request_are_merged_where_they_stand(settings) -> None:

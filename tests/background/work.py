@@ -117,6 +117,15 @@ def join(words: list[str]) -> None:
     diary.append(words)
 
 
+@task(backend="thread")
+@mergeable
+def join_at_the_gate(words: list[str]) -> None:
+    if "held" in words:
+        hold(words)
+    else:
+        diary.append(words)
+
+
 @task
 def on_default(word: str) -> None:
     diary.append(word)
