@@ -16,6 +16,8 @@ SQLITE = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
 }
+# `prepare_threshold`: how often a session sees a statement before it is prepared. Only requests' INSERTs are; with
+# a pooler that has no sessions they cannot be, nor can the cluster listen there.
 # A host that is cut off hears nothing, and would wait for a quarter of an hour. So it knows within half a lease, and
 # connects anew. What DATABASE_URL says goes first (`?tcp_user_timeout=…`).
 POSTGRESQL = {
@@ -24,6 +26,7 @@ POSTGRESQL = {
     "keepalives_idle": 5,
     "keepalives_interval": 3,
     "keepalives_count": 3,
+    "prepare_threshold": 5,
 }
 
 

@@ -193,3 +193,28 @@ def test_batches_are_found_by_id(accepted: Accept) -> None:
             plan = "\n".join(line for (line,) in cursor.fetchall())
             assert name not in plan
             assert "notifications_notification_pkey" in plan
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans nothing for later")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_inserts_are_planned_once_and_nothing_else_is(accepted: Accept, *, allowed: bool) -> None:
+    """PostgreSQL keeps no plan that looks rows up; and with a pooler (`prepare_threshold` None) none at all."""
+    connection.close()
+    connection.ensure_connection()
+    assert connection.connection.prepare_threshold == 5
+    if not allowed:
+        connection.connection.prepare_threshold = None
+    for _ in range(8):
+        alone = accepted()
+        with transaction.atomic():
+            inside = accepted()
+        claim(ids(alone), LEASE, "default")
+        claim(ids(alone, inside), LEASE, "default")
+        record([settled(alone), settled(inside)], "default")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        planned = [statement.split() for (statement,) in cursor.fetchall()]
+    connection.close()
+    assert len(planned) == (2 if allowed else 0)
+    assert all(f"INTO {rows.NOTIFICATION}" in " ".join(words) for words in planned)
