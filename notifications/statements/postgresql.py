@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..backends.queue.entries import NewEntry
-from ..backends.queue.sql import PG_ENTRY, PG_WAKE
+from ..backends.queue.texts import PG_ENTRY, PG_WAKE
 from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, Record, seconds
 
 # New rows travel as one JSON text: for the few of a request psycopg makes fifteen arrays in the time of the rest.

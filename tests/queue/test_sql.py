@@ -9,7 +9,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Task
 
-from notifications.backends.queue import sql
+from notifications.backends.queue import texts
 from notifications.backends.queue.entries import NewEntry, key_for, priority_of
 from notifications.backends.queue.sql import QueueTable
 
@@ -166,12 +166,12 @@ def test_the_claim_walks_the_index(table: QueueTable) -> None:
     fill(table, *["a"] * 2000)
     with connections["default"].cursor() as cursor:
         if table.is_postgresql:
-            *settings, claim = sql.PG_CLAIM.split(";")
+            *settings, claim = texts.PG_CLAIM.split(";")
             cursor.execute(f"{'; '.join(settings)}; EXPLAIN {claim}", ["a", 500, LEASE])
             while cursor.nextset():
                 pass
         else:
-            cursor.execute(f"EXPLAIN QUERY PLAN {sql.SQLITE_DUE}", ["a", timezone.now(), 500])
+            cursor.execute(f"EXPLAIN QUERY PLAN {texts.SQLITE_DUE}", ["a", timezone.now(), 500])
         plan = " ".join(str(row) for row in cursor.fetchall())
     assert "notifications_queue_key_lock" in plan
     assert "Sort" not in plan

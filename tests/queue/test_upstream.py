@@ -15,7 +15,7 @@ from django_q.models import OrmQ, Schedule, Task
 
 from notifications.backends.queue import OrmBroker
 from notifications.backends.queue.housekeeping import Housekeeper
-from notifications.backends.queue.sql import TASK_NAMES
+from notifications.backends.queue.texts import TASK_NAMES
 
 
 def parameters(function: object) -> list[str]:

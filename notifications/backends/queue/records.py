@@ -8,7 +8,7 @@ from .package import Package
 
 
 def row(content: Package, path: str, encoded: str | None) -> tuple[Any, ...]:
-    """django-q2's row of a finished task with its `encode`d result, in the order of `sql.TASK_COLUMNS`."""
+    """django-q2's row of a finished task with its `encode`d result, in the order of `texts.TASK_COLUMNS`."""
     group = content.get("group")
     return (
         content["id"],

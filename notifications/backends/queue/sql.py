@@ -1,4 +1,4 @@
-"""Every raw statement of the queue, for PostgreSQL and for SQLite. Nothing else in the room speaks SQL.
+"""Every raw statement of the queue, for PostgreSQL and for SQLite. Nothing else in the room speaks SQL but `texts.py`.
 
 Note [Whose clock]: what is due, and how long a lease holds, is read from the database's clock, so that hosts
 whose clocks differ agree. SQLite has no host but this one.
@@ -16,64 +16,22 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from .entries import Entry, NewEntry, priority_of
+from .texts import (
+    CHANNEL,
+    KEYS,
+    PG_CLAIM,
+    PG_INSERT,
+    PG_INSERT_ONE,
+    PG_LEASE,
+    SQLITE_DUE,
+    TASK_COLUMNS,
+    TASK_NAMES,
+    TASK_TYPES,
+    UPSERT,
+)
 
-CHANNEL = "notifications_queue"  # of PostgreSQL's NOTIFY
 MICROSECOND = timedelta(microseconds=1)
 ROWS_A_STATEMENT = 1000  # SQLite takes 32 766 parameters a statement
-
-# Distinct keys by one index probe each. `SELECT DISTINCT` would read the whole backlog.
-KEYS = """
-WITH RECURSIVE keys(key) AS (
-    SELECT min(key) FROM django_q_ormq
-    UNION ALL
-    SELECT (SELECT min(q.key) FROM django_q_ormq q WHERE q.key > keys.key) FROM keys WHERE keys.key IS NOT NULL
-) SELECT key FROM keys WHERE key IS NOT NULL
-"""
-# Each row of one statement gets its own microsecond, so that first in is first out.
-PG_INSERT = """
-WITH entry AS (
-    INSERT INTO django_q_ormq (key, payload, lock)
-    SELECT key, payload, COALESCE(lock, statement_timestamp() - (%s - place) * interval '1 microsecond')
-    FROM ROWS FROM (json_to_recordset(%s::json) AS (key text, payload text, lock timestamptz))
-        WITH ORDINALITY AS entry(key, payload, lock, place)
-    ORDER BY place RETURNING id
-), wake AS MATERIALIZED (SELECT pg_notify(channel, '')::text FROM unnest(%s::text[]) AS channel)
-SELECT id FROM entry LEFT JOIN wake ON true
-"""
-# One row costs half of that, and a statement that goes on with it (`FROM entry`) is a request's only one.
-PG_ENTRY = """WITH entry AS (INSERT INTO django_q_ormq (key, payload, lock) VALUES
-    (%s, %s, COALESCE(%s::timestamptz, statement_timestamp() - interval '1 microsecond')) RETURNING id)"""
-PG_WAKE = f"CASE WHEN %s THEN pg_notify('{CHANNEL}', '')::text END"
-PG_INSERT_ONE = PG_ENTRY + f"SELECT id, {PG_WAKE} FROM entry"  # noqa: S608
-PG_LEASE = "date_trunc('second', statement_timestamp()) + %s + interval '1 second'"
-# A queue's statistics are those of an empty table, and by them PostgreSQL would rather sort the whole backlog
-# than walk the index. All three statements are one round trip and one transaction. It need not outlive a crash of the
-# server, so nobody waits for its disk: an entry whose claim is lost is due again, and may run twice in any case.
-PG_CLAIM = f"""
-SET LOCAL enable_sort = off;
-SET LOCAL synchronous_commit = off;
-WITH due AS MATERIALIZED (
-    SELECT id, lock FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp()
-    ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
-)
-UPDATE django_q_ormq q SET lock = {PG_LEASE} FROM due WHERE q.id = due.id
-RETURNING q.id, q.payload, due.lock, q.lock
-"""  # noqa: S608
-SQLITE_DUE = (
-    "SELECT id, payload, lock FROM django_q_ormq WHERE key = %s AND lock <= %s ORDER BY lock LIMIT %s"
-)
-TASK_COLUMNS = (
-    'id, name, func, hook, args, kwargs, result, "group", cluster, started, stopped, success, attempt_count'
-)
-TASK_TYPES = (
-    'id text, name text, func text, hook text, args text, kwargs text, result text, "group" text, cluster text, '
-    "started timestamptz, stopped timestamptz, success bool, attempt_count int"
-)
-TASK_NAMES = TASK_COLUMNS.replace('"', "").split(", ")
-UPSERT = """
-ON CONFLICT (id) DO UPDATE SET result = excluded.result, started = excluded.started,
-    stopped = excluded.stopped, success = excluded.success, attempt_count = excluded.attempt_count
-"""
 
 
 class QueueTable:
@@ -105,13 +63,13 @@ class QueueTable:
             given = [{"key": e.key, "payload": e.payload, "lock": e.lock and str(e.lock)} for e in entries]
             channel = [CHANNEL] * notify
             return sorted(pk for (pk,) in self._rows(PG_INSERT, [len(given), json.dumps(given), channel]))
-        lock, pks, text = timezone.now() - MICROSECOND * len(entries), [], self._text
+        lock, pks = timezone.now() - MICROSECOND * len(entries), []
         for part in batched(entries, ROWS_A_STATEMENT):
             values = ", ".join(["(%s, %s, %s)"] * len(part))
             parameters = []
             for entry in part:
                 lock += MICROSECOND
-                parameters += [entry.key, entry.payload, text(entry.lock or lock)]
+                parameters += [entry.key, entry.payload, self._text(entry.lock or lock)]
             statement = f"INSERT INTO django_q_ormq (key, payload, lock) VALUES {values} RETURNING id"  # noqa: S608
             pks += [row[0] for row in self._rows(statement, parameters)]
         return pks
@@ -173,8 +131,9 @@ class QueueTable:
                 )
 
     def rewrite(self, pk: int, payload: str, lock: datetime) -> None:
-        statement = "UPDATE django_q_ormq SET payload = %s, lock = %s WHERE id = %s"
-        self._execute(statement, [payload, self._text(lock), pk])
+        self._execute(
+            "UPDATE django_q_ormq SET payload = %s, lock = %s WHERE id = %s", [payload, self._text(lock), pk]
+        )
 
     def read(self, pks: Sequence[int]) -> list[tuple[int, str, datetime | None]]:
         """`(pk, payload, lock)` of those that exist."""
@@ -238,10 +197,9 @@ class QueueTable:
         return datetime.fromisoformat(value).replace(tzinfo=self.connection.timezone).astimezone(UTC)
 
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        connection = self.connection
-        with connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            while connection.vendor == "postgresql" and cursor.nextset():
+            while self.is_postgresql and cursor.nextset():
                 pass  # the rows are the last statement's
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows

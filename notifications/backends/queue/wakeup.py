@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .sql import CHANNEL
+from .texts import CHANNEL
 
 INTERVAL = 0.05  # seconds between two NOTIFYs of one process under load
 BURST = 5
