@@ -2,8 +2,8 @@
 
 Note [One core each]: of the threads of a process one at a time runs Python, so a second core makes them no faster; and
 a thread that wakes up on the other core finds nothing there of what it works with. The same service answers a
-quarter to a half more requests when each process stays where it is. That takes as many processes as there are cores,
-or a multiple: with fewer the kernel knows better which cores are free, with other numbers some would have to share
+fifth to a half more requests when each process stays where it is. That takes as many processes as there are cores, or
+a multiple: with fewer the kernel knows better which cores are free, with other numbers some would have to share
 what others have alone.
 """
 

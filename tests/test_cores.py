@@ -1,9 +1,12 @@
 """Each web process stays on a core of its own, where there are as many of them as cores."""
 
 import os
+import runpy
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -36,6 +39,16 @@ def test_where_it_would_be_unfair_the_kernel_chooses() -> None:
     assert core_for(1, [], {0}) is None
     assert core_for(2, [], frozenset()) is None
     assert core_for(2, [None, 1], {0, 1}) == 0
+
+
+@pytest.mark.skipif(not available(), reason="A system that does not let one choose")
+def test_what_may_not_stay_says_so_and_works_on(monkeypatch, tmp_path: Path) -> None:
+    """As in a sandbox: here there is no such core."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    server, before = Mock(), available()
+    runpy.run_path("gunicorn.conf.py")["post_fork"](server, SimpleNamespace(core=100_000))
+    server.log.warning.assert_called_once()
+    assert available() == before
 
 
 @pytest.mark.process

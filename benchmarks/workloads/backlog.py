@@ -46,7 +46,7 @@ class Backlog(Workload):
     def _beside(self, stage: Stage, scale: Scale) -> Figures:
         """POST and pickup with each backlog, all of them up at the same time and measured in turns: medians."""
         found: dict[str, list[float]] = {}
-        with ExitStack() as open_stages:
+        with ExitStack() as open_stages:  # the first that is left ends the processes of all
             stages = []
             for waiting in scale.backlogs:
                 scheduled = open_stages.enter_context(Stage(stage.system))
