@@ -42,6 +42,13 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class WholeField(serializers.CharField):
+    """What a list is asked for, compared as it came: a blank finds nothing, as any other text that is nowhere."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
+
 class SendSerializer(serializers.Serializer):
     """The body (or query) of `POST /send-notification/{email}`."""
 
@@ -186,9 +193,9 @@ class ListQuerySerializer(PageQuerySerializer):
     status = serializers.MultipleChoiceField(
         choices=Status.choices, required=False, help_text="May be given again."
     )
-    channel = serializers.CharField(required=False)
-    via = serializers.CharField(required=False)
-    recipient = serializers.CharField(
+    channel = WholeField(required=False)
+    via = WholeField(required=False)
+    recipient = WholeField(
         required=False, help_text="The whole address. Who may not see recipients finds its own only."
     )
     created_after = serializers.DateTimeField(required=False)
@@ -223,7 +230,7 @@ class SuppressionSerializer(serializers.ModelSerializer):
 class SuppressionQuerySerializer(PageQuerySerializer):
     """The query of the list of suppressions."""
 
-    address = serializers.CharField(required=False, help_text="The whole address, in any case.")
+    address = WholeField(required=False, help_text="The whole address, in any case.")
     category = serializers.CharField(
         required=False, allow_blank=True, help_text="Empty for what stops everything."
     )

@@ -152,6 +152,7 @@ class TestTheList:
         assert found("status=sent&status=cancelled") == {str(sent.pk), str(cancelled.pk)}
         assert found("channel=log") == found("recipient=me@example.com") == {str(queued.pk)}
         assert found("via=thread") == set()
+        assert found("via=%20") == found("channel=%09") == found("recipient=%0D") == set()  # as it came
         assert len(found("created_after=2020-01-01T00:00:00Z&created_before=2999-01-01T00:00:00Z")) == 3
         assert found("created_before=2020-01-01T00:00:00Z") == set()
 
