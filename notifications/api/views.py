@@ -12,7 +12,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from .. import services
+from .. import orders, services
 from ..background import BackgroundTasks, pool
 from ..models import Notification, NotificationQuerySet
 from . import operations
@@ -44,8 +44,11 @@ class SendNotification(Door):
     @operations.send
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
-        data = _query(request) | _fields(request.data)
-        wanted = SEND.run_validation(data) if data else _defaults()
+        query, fields = _query(request), _fields(request.data)
+        if query and fields:
+            # The body wins, and what it wins over has to be right all the same.
+            orders.make(recipient=email, owner=owner(request), **SEND.run_validation(query))
+        wanted = SEND.run_validation(query | fields) if query or fields else _defaults()
 
         def answer() -> HttpResponse:
             notification = services.accept(

@@ -142,6 +142,15 @@ def test_unknown_via(api: APIClient) -> None:
     assert document["errors"][0]["pointer"] == "/via"
 
 
+@pytest.mark.parametrize(("query", "code"), [("message=", "blank"), ("via=pigeon", "unknown")])
+def test_what_the_body_wins_over_is_looked_at(api: APIClient, query: str, code: str) -> None:
+    """400 for the query, though the body says the same, and rightly."""
+    document = problem(api.post(f"{SEND}?{query}", {"message": "hi", "via": "queue"}, format="json"), 400)
+    assert [(error["parameter"], error["code"]) for error in document["errors"]] == [
+        (query.partition("=")[0], code)
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "detail"),
     [
