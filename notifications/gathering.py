@@ -11,7 +11,7 @@ as many again, for less than a millisecond; when they do not come, the next one 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MOST = 100  # items that are written together
@@ -31,22 +31,37 @@ def pause_after(number: int) -> float:
     return min(LONGEST_PAUSE, PAUSE * max(1, number))
 
 
+def _held() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Place[Item]:
     item: Item
     result: Any = None
     is_settled: bool = False
     has_result: bool = False
+    thread: int = field(default_factory=threading.get_ident)
+    wake: threading.Lock = field(
+        default_factory=_held
+    )  # released when it is settled, or its owner's turn to lead
 
 
 class Gathering[Item, Result]:
-    """`write` takes items and gives a result for each, in order; it writes all of them or none."""
+    """`write` takes items and gives a result for each, in order; it writes all of them or none.
+
+    Note [Nobody waits for the next write]: whoever was written with others goes on at once, while the longest waiting
+    of the rest already leads the next write. On one lock for all it would first have to take its turn after that one,
+    only to find that there is nothing left to do; and those who might come next would be those who are held up.
+    """
 
     def __init__(self, write: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         self._write = write
-        # Reentrant: what `write` sets off in this thread (a hook after the commit) may bring the next item.
-        self._turn = threading.RLock()
+        self._door = threading.Lock()  # of the two that follow
         self._waiting: deque[_Place[Item]] = deque()
+        self._leader: int | None = None  # the thread that writes, or is about to
         self._expected = 1
         self._enough = threading.Event()
 
@@ -57,34 +72,58 @@ class Gathering[Item, Result]:
         thread: one that cannot be written takes nobody with it, and everybody gets the error of his own.
         """
         place = _Place(item)
-        self._waiting.append(place)
-        if len(self._waiting) >= self._expected:
-            self._enough.set()
-        with self._turn:
-            while not place.is_settled:
-                self._lead()
+        if self._leader != place.thread:  # else `write` has set this off: a hook after the commit, say
+            self._take_part(place)
         if place.has_result:
             result: Result = place.result
             return result
         [result] = self._write([item])
         return result
 
+    def _take_part(self, place: _Place[Item]) -> None:
+        with self._door:
+            self._waiting.append(place)
+            if self._leader is None:
+                self._leader = place.thread
+                place.wake.release()
+            elif len(self._waiting) >= self._expected:
+                self._enough.set()
+        try:
+            place.wake.acquire()
+            while not place.is_settled:
+                self._lead()
+        finally:
+            if not place.is_settled or self._leader == place.thread:
+                self._leave(place)
+
     def _lead(self) -> None:
-        """Write the longest waiting. Called by one who waits, with the turn."""
+        """Write the longest waiting."""
         if len(self._waiting) < self._expected:
             self._enough.clear()
             if len(self._waiting) < self._expected:  # still: one who came in between has said so in vain
                 self._enough.wait(PATIENCE)
-        places = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
+        with self._door:
+            places = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
         self._expected = len(places)
         try:
             results = self._write([place.item for place in places])
         except Exception:  # (whatever it is: each meets its own error again, alone)
             if len(places) == 1:  # the one who leads
                 raise
-            results = []
+        else:
+            for place, result in zip(places, results, strict=True):
+                place.result, place.has_result = result, True
         finally:
             for place in places:
                 place.is_settled = True
-        for place, result in zip(places, results, strict=bool(results)):
-            place.result, place.has_result = result, True
+                place.wake.release()
+
+    def _leave(self, place: _Place[Item]) -> None:
+        """Give the turn to the longest waiting. Whoever was interrupted while it waited is not written any more."""
+        with self._door:
+            if not place.is_settled and place in self._waiting:
+                self._waiting.remove(place)
+            if self._leader == place.thread:
+                self._leader = self._waiting[0].thread if self._waiting else None
+                if self._waiting:
+                    self._waiting[0].wake.release()

@@ -1,7 +1,9 @@
 """Group commit: who writes together, what each gets, and that nobody suffers for another."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -21,12 +23,23 @@ from tests.processes import wait_until
 type Together = Callable[[Gathering, Sequence[Callable[[], object]]], list[Future]]
 
 
+@contextmanager
+def somebody_writing(gathering: Gathering) -> Iterator[None]:
+    """Whoever comes meanwhile has to wait."""
+    place = _Place("")
+    gathering._leader = place.thread
+    try:
+        yield
+    finally:
+        gathering._leave(place)
+
+
 @pytest.fixture
 def together() -> Together:
     """Have several callers wait for their turn at once, then let them go. They have ended when it returns."""
 
     def run(gathering: Gathering, calls: Sequence[Callable[[], object]]) -> list[Future]:
-        with ThreadPoolExecutor(len(calls)) as threads, gathering._turn:
+        with ThreadPoolExecutor(len(calls)) as threads, somebody_writing(gathering):
             futures = [threads.submit(_in_a_thread, call) for call in calls]
             wait_until(lambda: len(gathering._waiting) == len(calls), every=0.001)
         return futures
@@ -123,6 +136,47 @@ def test_who_comes_alone_waits_once_and_no_more(monkeypatch: pytest.MonkeyPatch)
     assert waits == [PATIENCE]
 
 
+def test_who_is_written_does_not_wait_for_the_next_write() -> None:
+    """Law: as soon as it is settled each goes on, though the next has begun to write and takes its time."""
+    may_end = {"a": threading.Event(), "slow": threading.Event()}
+
+    def write(items: Sequence[str]) -> Sequence[str]:
+        assert may_end[items[0]].wait(20)
+        return items
+
+    gathering = Gathering(write)
+    with ThreadPoolExecutor(3) as threads:
+        with somebody_writing(gathering):
+            futures = []
+            for number, item in enumerate(["a", "b"], 1):
+                futures.append(threads.submit(gathering.join, item))
+                wait_until(lambda number=number: len(gathering._waiting) == number, every=0.001)
+        wait_until(lambda: not gathering._waiting, every=0.001)
+        slow = threads.submit(gathering.join, "slow")
+        wait_until(lambda: len(gathering._waiting) == 1, every=0.001)
+        may_end["a"].set()
+        try:
+            assert [future.result(5) for future in futures] == ["a", "b"]
+        finally:
+            may_end["slow"].set()
+        assert slow.result(5) == "slow"
+
+
+def test_who_is_interrupted_while_it_waits_holds_up_nobody() -> None:
+    """Law: its item is not written, and the turn goes to the next."""
+    written = Written()
+    gathering = Gathering(written)
+    gone, stays = _Place("gone", thread=1), _Place("stays", thread=2)
+    with somebody_writing(gathering):
+        gathering._waiting.extend([gone, stays])
+        gathering._leave(gone)
+        assert stays.wake.locked()
+    assert not stays.wake.locked()
+    gathering._leave(stays)
+    assert gathering.join("a") == "A"
+    assert written.batches == [["a"]]
+
+
 def test_one_that_cannot_be_written_takes_nobody_with_it(together: Together) -> None:
     """Law: after a failure each is written alone, and gets its own result or its own error."""
     written = Written()
@@ -203,7 +257,7 @@ def test_a_row_the_database_refuses_is_refused_alone(together: Together, monkeyp
 @pytest.mark.django_db(transaction=True)
 def test_a_callers_own_transaction_is_shared_with_nobody() -> None:
     """Law: inside `atomic` the caller's rollback leaves nothing, so nobody else may be in it."""
-    with ThreadPoolExecutor(1) as thread, services._gathering._turn:
+    with ThreadPoolExecutor(1) as thread, somebody_writing(services._gathering):
 
         def rolled_back() -> None:
             with transaction.atomic():
@@ -261,7 +315,7 @@ def test_who_is_together_may_take_different_ways(together: Together) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_key_is_shared_with_nobody(together: Together) -> None:
     """Law: whose key was taken meanwhile looks again; that must not roll back what others brought."""
-    with ThreadPoolExecutor(1) as thread, services._gathering._turn:
+    with ThreadPoolExecutor(1) as thread, somebody_writing(services._gathering):
         given = thread.submit(_in_a_thread, accept("a@example.com", dedupe_key="one")).result(20)
     again = services.accept(recipient="a@example.com", message="hello", dedupe_key="one")
     assert (again, again.is_duplicate) == (given, True)
