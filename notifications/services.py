@@ -162,7 +162,8 @@ def prune() -> int:
 def _accept(order: Order, enqueue: Enqueue | None) -> Notification:
     if order.dedupe_key or connections[database()].in_atomic_block:
         return _accept_alone(order, enqueue)
-    result = _gathering.join(order.bound())  # a transaction of ours, which others may share
+    order.bind()
+    result = _gathering.join(order)  # a transaction of ours, which others may share
     if isinstance(result, RecipientLimitReached):
         raise result
     if not intake.has_entry(order):

@@ -1,9 +1,8 @@
 """Group commit: who writes together, what each gets, and that nobody suffers for another."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -19,19 +18,9 @@ from notifications.gathering import MOST, PATIENCE, Gathering, _Place, pause_aft
 from notifications.models import Notification
 from notifications.signals import accepted as accepted_signal
 from tests.processes import wait_until
+from tests.turns import somebody_writing
 
 type Together = Callable[[Gathering, Sequence[Callable[[], object]]], list[Future]]
-
-
-@contextmanager
-def somebody_writing(gathering: Gathering) -> Iterator[None]:
-    """Whoever comes meanwhile has to wait."""
-    place = _Place("")
-    gathering._leader = place.thread
-    try:
-        yield
-    finally:
-        gathering._leave(place)
 
 
 @pytest.fixture

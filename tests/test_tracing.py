@@ -21,6 +21,7 @@ from notifications.models import Notification, Status
 from notifications.tracing.traces import Traces
 from tests import recording_channel, worker
 from tests.processes import manage, wait_until
+from tests.turns import somebody_writing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -231,7 +232,7 @@ def test_who_shares_a_write_keeps_its_own_trace(ended: Ended) -> None:
             connections.close_all()
 
     with ThreadPoolExecutor(3) as threads:
-        with services._gathering._turn:
+        with somebody_writing(services._gathering):
             futures = [threads.submit(accept, name) for name in "abc"]
             wait_until(lambda: len(services._gathering._waiting) == 3)
         given = {str(future.result().pk) for future in futures}
