@@ -99,9 +99,7 @@ def make(
     alias = taker_of(alias)
     fields["via"] = via_of(alias)
     if fields["via"] != QUEUE:
-        task = task.using(
-            backend=alias, priority=task.priority if task_backends[alias].supports_priority else 0
-        )
+        task = _on(task, alias, ranked=task_backends[alias].supports_priority)
     return Order(task, fields, "" if fields["via"] == requested else requested)
 
 
@@ -115,6 +113,12 @@ def make_many(items: Iterable[Mapping[str, Any]], *, owner: Any) -> list[Order |
         except ValidationError as error:
             found.append(error)
     return found
+
+
+@cache
+def _on(task: Task, alias: str, *, ranked: bool) -> Task:
+    """Made once: Django looks a task over whenever one is made, and there are as many as channels and backends."""
+    return task.using(backend=alias, priority=task.priority if ranked else 0)
 
 
 @cache

@@ -3,14 +3,15 @@
 import os
 import threading
 from collections import OrderedDict
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from django.tasks import TaskResult, task_backends
 from django.tasks.base import TASK_REFRESH_ATTRS
 from django.tasks.exceptions import TaskResultDoesNotExist
+
+FIELDS = [field.name for field in fields(TaskResult)]
 
 
 class Tracked(Protocol):
@@ -19,10 +20,10 @@ class Tracked(Protocol):
 
 
 def snapshot(result: TaskResult) -> TaskResult:
-    """A copy that no thread changes any more."""
-    taken = copy(result)
-    object.__setattr__(taken, "errors", list(result.errors))
-    object.__setattr__(taken, "worker_ids", list(result.worker_ids))
+    """A copy that no thread changes any more. Field by field: `copy` goes through what pickling needs."""
+    taken: TaskResult = object.__new__(type(result))
+    change(taken, **{name: getattr(result, name) for name in FIELDS})
+    change(taken, errors=list(result.errors), worker_ids=list(result.worker_ids))
     return taken
 
 
