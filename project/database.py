@@ -16,8 +16,9 @@ SQLITE = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
 }
-# `prepare_threshold`: how often a session sees a statement before it is prepared. Only requests' INSERTs are; with
-# a pooler that has no sessions they cannot be, nor can the cluster listen there.
+# `prepare_threshold`: how often a session sees a statement before it is prepared. Only requests' INSERTs are, and the
+# claim of entries from its first time; with a pooler that has no sessions they cannot be, nor can the cluster listen
+# there.
 # A host that is cut off hears nothing, and would wait for a quarter of an hour. So it knows within half a lease, and
 # connects anew. What DATABASE_URL says goes first (`?tcp_user_timeout=…`).
 POSTGRESQL = {

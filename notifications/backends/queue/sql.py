@@ -77,7 +77,8 @@ class QueueTable:
     def claim(self, key: str, limit: int, lease: timedelta) -> list[Entry]:
         """Take up to `limit` due entries of `key`, the longest waiting first. No other cluster gets them."""
         if self.is_postgresql:
-            claimed = [Entry(*row) for row in self._rows(PG_CLAIM, [key, limit, lease])]
+            with self.connection.cursor() as cursor:
+                claimed = [Entry(*row) for row in PG_CLAIM.rows(cursor, [key, limit, lease])]
             claimed.sort(key=lambda entry: (entry.place, entry.pk))
             return claimed
         now = timezone.now()
@@ -199,8 +200,6 @@ class QueueTable:
     def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters)
-            while self.is_postgresql and cursor.nextset():
-                pass  # the rows are the last statement's
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
 

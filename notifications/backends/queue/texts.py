@@ -1,5 +1,7 @@
 """The texts of the queue's longer statements. `sql.py` executes them, and says whose clock they go by."""
 
+from .planned import Planned
+
 CHANNEL = "notifications_queue"  # of PostgreSQL's NOTIFY
 
 # Distinct keys by one index probe each. `SELECT DISTINCT` would read the whole backlog.
@@ -26,20 +28,22 @@ PG_ENTRY = """WITH entry AS (INSERT INTO django_q_ormq (key, payload, lock) VALU
     (%s, %s, COALESCE(%s::timestamptz, statement_timestamp() - interval '1 microsecond')) RETURNING id)"""
 PG_WAKE = f"CASE WHEN %s THEN pg_notify('{CHANNEL}', '')::text END"
 PG_INSERT_ONE = PG_ENTRY + f"SELECT id, {PG_WAKE} FROM entry"  # noqa: S608
-PG_LEASE = "date_trunc('second', statement_timestamp()) + %s + interval '1 second'"
-# A queue's statistics are those of an empty table, and by them PostgreSQL would rather sort the whole backlog
-# than walk the index. All three statements are one round trip and one transaction. It need not outlive a crash of the
-# server, so nobody waits for its disk: an entry whose claim is lost is due again, and may run twice in any case.
-PG_CLAIM = f"""
-SET LOCAL enable_sort = off;
-SET LOCAL synchronous_commit = off;
-WITH due AS MATERIALIZED (
-    SELECT id, lock FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp()
-    ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
+PG_LEASE = "date_trunc('second', statement_timestamp()) + %s::interval + interval '1 second'"
+# A queue's statistics are those of an empty table, and by them PostgreSQL would rather sort the whole backlog than
+# walk the index. The claim need not outlive a crash of the server, so nobody waits for its disk: an entry whose claim
+# is lost is due again, and may run twice in any case.
+PG_CLAIM = Planned(
+    "notifications_claim_entries",
+    f"""
+    WITH due AS MATERIALIZED (
+        SELECT id, lock FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp()
+        ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
+    )
+    UPDATE django_q_ormq q SET lock = {PG_LEASE} FROM due WHERE q.id = due.id
+    RETURNING q.id, q.payload, due.lock, q.lock
+    """,  # noqa: S608
+    "SET LOCAL enable_sort = off; SET LOCAL synchronous_commit = off;",
 )
-UPDATE django_q_ormq q SET lock = {PG_LEASE} FROM due WHERE q.id = due.id
-RETURNING q.id, q.payload, due.lock, q.lock
-"""  # noqa: S608
 SQLITE_DUE = (
     "SELECT id, payload, lock FROM django_q_ormq WHERE key = %s AND lock <= %s ORDER BY lock LIMIT %s"
 )
