@@ -68,7 +68,7 @@ def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, usi
     clock = monotonic()
     with held(claims, lease, using):  # all of them: the last channel's wait while the first one sends
         for alias, batch in _by_channel(claims):
-            policy, hold, results = RetryPolicy(), False, [UNKNOWN_CHANNEL] * len(batch)
+            policy, hold, results, each = RetryPolicy(), False, [UNKNOWN_CHANNEL] * len(batch), None
             if alias in channels:
                 channel: BaseChannel = channels[alias]
                 policy, hold = RetryPolicy.from_options(channel.retry), channel.holds_unknown
@@ -76,11 +76,10 @@ def _work(claims: Sequence[Claim], reschedule: Reschedule, lease: timedelta, usi
                 with tracing.sending(batch):
                     results = send(channel, batch)
                 each = (monotonic() - began) / len(batch)
-                results = [r if r.duration is not None else replace(r, duration=each) for r in results]
                 pacing.learn(alias, each, using)
             elapsed = timedelta(seconds=monotonic() - clock)
             records = [
-                _record(claim, result, policy, hold, claim.claimed_at + elapsed)
+                _record(claim, result, policy, hold, claim.claimed_at + elapsed, each)
                 for claim, result in zip(batch, results, strict=True)
             ]
             tracing.came_to(records)
@@ -138,8 +137,16 @@ def _by_channel(claims: Sequence[Claim]) -> Iterator[tuple[str, list[Claim]]]:
         yield alias, list(batch)
 
 
-def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, now: datetime) -> Record:
-    """Pure: what the attempt came to and where the notification goes. `now` is the database's time.
+def _record(
+    claim: Claim,
+    result: SendResult,
+    policy: RetryPolicy,
+    hold: bool,
+    now: datetime,
+    each: float | None = None,
+) -> Record:
+    """Pure: what the attempt came to and where the notification goes. `now` is the database's time, `each` what one of
+    its batch took on the average, in seconds, for channels that do not say.
 
     Note [It may have arrived]: of a message whose connection broke after its last byte nobody knows whether it
     arrived. To send it again may send it twice, to call it failed may be a lie. The channel's setting decides:
@@ -175,7 +182,7 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, n
         code=_cut(result.code, MAX_CODE_LENGTH),
         response=_cut(result.response, MAX_ERROR_LENGTH),
         phase=_cut(result.phase, MAX_CODE_LENGTH),
-        duration=result.duration,
+        duration=each if result.duration is None else result.duration,
         sent_to=result.sent_to,
         reason=_cut(result.reason, MAX_REASON_LENGTH),
         # Where it was redirected, it is not the recipient who bounced.
@@ -185,4 +192,4 @@ def _record(claim: Claim, result: SendResult, policy: RetryPolicy, hold: bool, n
 
 
 def _cut(text: str, length: int) -> str:
-    return text.replace("\0", "")[:length]
+    return text and text.replace("\0", "")[:length]

@@ -12,7 +12,8 @@ from ..exceptions import DeliveryError
 from .address import clean_address
 from .base import SENT, BaseChannel, Message, SendResult
 
-# Everything that some reader of the file could take for the end of a line, or that a terminal would obey.
+# Everything that some reader of the file could take for the end of a line, or that a terminal would obey. None of it is
+# `str.isprintable`, which is much quicker to ask than a text is to translate.
 CONTROL_CHARACTERS = {
     code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 }
@@ -34,10 +35,7 @@ class LogChannel(BaseChannel):
         return clean_address(recipient)
 
     def send(self, messages: Sequence[Message]) -> list[SendResult]:
-        lines = "".join(
-            f"notification for {message.recipient}: {message.body}".translate(CONTROL_CHARACTERS) + "\n"
-            for message in messages
-        ).encode(errors="backslashreplace")
+        lines = "".join(f"{_one_line(message)}\n" for message in messages).encode(errors="backslashreplace")
         try:
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
             try:
@@ -79,3 +77,8 @@ class LogChannel(BaseChannel):
         if written != len(lines):
             os.ftruncate(file, os.fstat(file).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _one_line(message: Message) -> str:
+    text = f"notification for {message.recipient}: {message.body}"
+    return text if text.isprintable() else text.translate(CONTROL_CHARACTERS)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -142,8 +143,11 @@ def _row(record: Record, text: Callable[[datetime], str]) -> tuple[Any, ...]:
         record.next_attempt_at and text(record.next_attempt_at),
         record.task_id,
         record.reason,
-        *(getattr(record, name) for name in DETAILS),
+        *_details(record),
     )
+
+
+_details = attrgetter(*DETAILS)
 
 
 def _plain(value: Any) -> str:
@@ -160,7 +164,7 @@ def _dashed(id: str) -> str:
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return datetime.fromisoformat(f"{text}+00:00")
 
 
 def _text(time: datetime) -> str:
