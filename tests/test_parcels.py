@@ -53,6 +53,7 @@ def at_rest() -> bool:
 
 
 @in_database
+@pytest.mark.slow
 def test_one_connection_carries_many(mails: Any) -> None:
     """Two hundred that wait take four connections, and each is sent once."""
     with serving() as server:
