@@ -203,7 +203,10 @@ def test_the_answer_says_which(fallbacks: Any, api: APIClient) -> None:
     assert "Notification-Requested-Via" not in response
     the_broker_is_down()
     body = {"recipient": "you@example.com", "message": "m", "via": "celery"}
-    answers = [api.post(f"{SEND}?via=celery"), api.post("/api/v1/notifications", body, format="json")]
+    key = {"Idempotency-Key": "one"}
+    answers = [api.post(f"{SEND}?via=celery", headers=key) for _ in range(2)]
+    assert answers[1]["Idempotent-Replayed"] == "true"
+    answers.append(api.post("/api/v1/notifications", body, format="json"))
     for response in answers:
         assert response["Notification-Via"] == "queue"
         assert response["Notification-Requested-Via"] == "celery"

@@ -14,6 +14,7 @@ from .permissions import sees_recipient
 from .serializers import NotificationSerializer
 
 LONGEST_RETRY_AFTER = 3600  # seconds
+SAID_BY = VIA, REQUESTED_VIA = "Notification-Via", "Notification-Requested-Via"
 
 
 def accepted(notification: Notification, request: Request) -> Response:
@@ -27,9 +28,9 @@ def accepted(notification: Notification, request: Request) -> Response:
 
 def headers(notification: Notification) -> dict[str, str]:
     """Where it is, and which engine took it: the one that was asked for, or the one that stands in for it."""
-    said = {"Location": address(notification), "Notification-Via": notification.via}
+    said = {"Location": address(notification), VIA: notification.via}
     if notification.requested_via:
-        said["Notification-Requested-Via"] = notification.requested_via
+        said[REQUESTED_VIA] = notification.requested_via
     return said
 
 

@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..models import IdempotencyKey
+from .answers import SAID_BY
 from .errors import InFlight, InvalidHeader, KeyReused
 from .permissions import owner
 
@@ -64,6 +65,8 @@ def _replayed(digest: str, fingerprint: str) -> HttpResponse | None:
     response["Idempotent-Replayed"] = "true"
     if stored.location:
         response["Location"] = stored.location
+    for name, value in stored.headers.items():
+        response[name] = value
     return response
 
 
@@ -79,6 +82,7 @@ def _first(digest: str, fingerprint: str, answer: Callable[[], HttpResponse]) ->
             fingerprint=fingerprint,
             status_code=response.status_code,
             location=response.get("Location", ""),
+            headers={name: response[name] for name in SAID_BY if name in response},
             body=_content(response).decode(),
         )
     return response

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
+from django.db.models import Value
 from django.db.models.functions import Now
 
 KEPT_FOR = timedelta(hours=24)
@@ -26,6 +27,9 @@ class IdempotencyKey(models.Model):
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of the request's query and body.")
     status_code = models.PositiveSmallIntegerField()
     location = models.CharField(max_length=255, blank=True)
+    headers = models.JSONField(
+        db_default=Value({}, models.JSONField()), help_text="What else it said of the notification, by name."
+    )
     body = models.TextField()
     created_at = models.DateTimeField(db_default=Now(), db_index=True)
 

@@ -41,7 +41,8 @@ class TestOneAfterTheOther:
         assert "Idempotent-Replayed" not in first
         assert again["Idempotent-Replayed"] == "true"
         assert (again.status_code, again.content) == (first.status_code, first.content)
-        assert again.get("Location") == first.get("Location")
+        for name in ("Location", "Notification-Via"):
+            assert again.get(name) == first.get(name)
         assert again["Content-Type"] == "application/json"
         assert Notification.objects.count() == OrmQ.objects.count() == 1
 
