@@ -59,6 +59,10 @@ class Gathering[Item, Result]:
 
     def __init__(self, write: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
         self._write = write
+        self.clear()
+
+    def clear(self) -> None:
+        """Nobody is there: what a forked child begins with, for it has none of the threads that were."""
         self._door = threading.Lock()  # of the two that follow
         self._waiting: deque[_Place[Item]] = deque()
         self._leader: int | None = None  # the thread that writes, or is about to

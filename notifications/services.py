@@ -1,5 +1,6 @@
 """The front desk: what the API, the commands and other apps call."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -179,6 +180,7 @@ def _write_together(orders: Sequence[Order]) -> Sequence[Notification | Recipien
 
 
 _gathering = Gathering(_write_together)
+os.register_at_fork(after_in_child=_gathering.clear)
 
 
 def _accept_alone(order: Order, enqueue: Enqueue | None) -> Notification:

@@ -1,5 +1,6 @@
 """Group commit: who writes together, what each gets, and that nobody suffers for another."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -164,6 +165,20 @@ def test_who_is_interrupted_while_it_waits_holds_up_nobody() -> None:
     gathering._leave(stays)
     assert gathering.join("a") == "A"
     assert written.batches == [["a"]]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_waits_for_no_thread_of_its_parent() -> None:
+    """Law: whoever wrote at the fork, and whoever waited, is not there in the child."""
+    gathering = services._gathering
+    with somebody_writing(gathering), gathering._door:
+        gathering._waiting.append(_Place("of another thread", thread=1))
+        child = os.fork()
+        if child == 0:
+            is_free = not gathering._waiting and gathering._leader is None and not gathering._door.locked()
+            os._exit(0 if is_free else 1)
+        gathering._waiting.clear()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_one_that_cannot_be_written_takes_nobody_with_it(together: Together) -> None:
