@@ -255,6 +255,8 @@ def test_a_look_at_an_empty_queue_is_three_statements(
 ) -> None:
     """Law: a cluster that has nothing to do costs its database little, however often it looks."""
     play(1)
+    boss.look()  # a new connection to PostgreSQL prepares its claim
+    boss.look_soon()
     with django_assert_num_queries(3):  # a claim, the keys, the next that is due
         boss.look()
 
