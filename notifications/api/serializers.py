@@ -29,10 +29,6 @@ class CursorField(serializers.CharField):
     """A place in the list."""
 
 
-class RecipientField(serializers.CharField):
-    """The channel says what one is."""
-
-
 class TextField(serializers.CharField):
     """A string. REST framework takes a number for one, which the schema would forbid."""
 
@@ -40,6 +36,10 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class RecipientField(TextField):
+    """The channel says what one is."""
 
 
 class WholeField(serializers.CharField):
@@ -52,7 +52,7 @@ class WholeField(serializers.CharField):
 class SendSerializer(serializers.Serializer):
     """The body (or query) of `POST /send-notification/{email}`."""
 
-    message = serializers.CharField(
+    message = TextField(
         default=DEFAULT_MESSAGE,
         trim_whitespace=False,
         help_text=f"The text. Without it, the text is `{DEFAULT_MESSAGE}`.",
@@ -66,23 +66,23 @@ class NewNotificationSerializer(StrictSerializer):
     recipient = RecipientField(
         max_length=2048, help_text="One address, of the kind that the channel writes to."
     )
-    message = serializers.CharField(trim_whitespace=False)
-    subject = serializers.CharField(max_length=255, required=False, allow_blank=True)
-    html = serializers.CharField(
+    message = TextField(trim_whitespace=False)
+    subject = TextField(max_length=255, required=False, allow_blank=True)
+    html = TextField(
         trim_whitespace=False,
         required=False,
         allow_blank=True,
         help_text="The message as HTML, for channels that can show it.",
     )
-    category = serializers.RegexField(
-        CATEGORY,
+    category = TextField(
+        validators=[RegexValidator(CATEGORY)],
         required=False,
         help_text="What the recipient can unsubscribe from. Without it, there is no way to.",
     )
     channel = ChannelField(required=False, help_text="The way out; the default is a setting.")
     via = ViaField(required=False, help_text="Where it runs; the default is a setting.")
     due_at = serializers.DateTimeField(required=False, help_text="Not sent before this time.")
-    dedupe_key = serializers.CharField(
+    dedupe_key = TextField(
         max_length=255,
         trim_whitespace=False,
         required=False,
@@ -91,7 +91,7 @@ class NewNotificationSerializer(StrictSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         fields = super().get_fields()
-        fields["message"] = serializers.CharField(
+        fields["message"] = TextField(
             trim_whitespace=False, max_length=notification_settings().max_message_length
         )
         return fields

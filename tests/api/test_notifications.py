@@ -64,6 +64,10 @@ class TestMaking:
             ({"due_at": "tomorrow"}, "/due_at", "invalid"),
             ({"dedupe_key": ""}, "/dedupe_key", "blank"),
             ({"you@example.com": 1}, "", "unknown_name"),
+            *(
+                ({name: 5}, f"/{name}", "invalid")
+                for name in ("recipient", "message", "subject", "html", "category", "dedupe_key")
+            ),
         ],
     )
     def test_what_is_wrong_is_named(self, api: APIClient, change: Any, pointer: str, code: str) -> None:
