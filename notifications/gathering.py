@@ -44,9 +44,8 @@ class _Place[Item]:
     is_settled: bool = False
     has_result: bool = False
     thread: int = field(default_factory=threading.get_ident)
-    wake: threading.Lock = field(
-        default_factory=_held
-    )  # released when it is settled, or its owner's turn to lead
+    # Released when it is settled, or when it is its owner's turn to lead.
+    wake: threading.Lock = field(default_factory=_held)
 
 
 class Gathering[Item, Result]:

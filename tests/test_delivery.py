@@ -10,6 +10,7 @@ from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from notifications import lease, services, statements, tasks
+from notifications.channels import SendResult
 from notifications.exceptions import DeliveryError
 from notifications.models import Attempt, Notification, Outcome, Status
 from notifications.request_id import request_id
@@ -66,6 +67,20 @@ def test_many_are_one_batch(accepted: Accept, django_assert_num_queries: Any) ->
             tasks.deliver.call([str(row.pk) for row in batch])
     assert [len(batch) for batch in recording_channel.batches] == [1, 49]
     assert set(Notification.objects.values_list("status", flat=True)) == {Status.SENT}
+
+
+def test_who_does_not_say_how_long_it_took_gets_the_average(
+    accepted: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the channel says of one goes before the batch's own average."""
+    results = [SendResult(sent=True, duration=1000.0), SendResult(sent=True), SendResult(sent=True)]
+    monkeypatch.setattr(recording_channel.RecordingChannel, "send", lambda self, messages: results)
+    said, *others = (accepted(recipient=f"you{n}@example.com") for n in range(3))
+    deliver(said, *others)
+    durations = dict(Attempt.objects.values_list("notification_id", "duration"))
+    assert durations.pop(said.pk) == 1000.0
+    [average] = set(durations.values())
+    assert isinstance(average, float)
 
 
 def test_one_that_fails_does_not_stop_the_others(accepted: Accept) -> None:

@@ -14,7 +14,7 @@ from .permissions import sees_recipient
 from .serializers import NotificationSerializer
 
 LONGEST_RETRY_AFTER = 3600  # seconds
-SAID_BY = VIA, REQUESTED_VIA = "Notification-Via", "Notification-Requested-Via"
+ENGINE_HEADERS = VIA, REQUESTED_VIA = "Notification-Via", "Notification-Requested-Via"
 
 
 def accepted(notification: Notification, request: Request) -> Response:

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ..models import IdempotencyKey
-from .answers import SAID_BY
+from .answers import ENGINE_HEADERS
 from .errors import InFlight, InvalidHeader, KeyReused
 from .permissions import owner
 
@@ -82,7 +82,7 @@ def _first(digest: str, fingerprint: str, answer: Callable[[], HttpResponse]) ->
             fingerprint=fingerprint,
             status_code=response.status_code,
             location=response.get("Location", ""),
-            headers={name: response[name] for name in SAID_BY if name in response},
+            headers={name: response[name] for name in ENGINE_HEADERS if name in response},
             body=_content(response).decode(),
         )
     return response

@@ -1,4 +1,5 @@
-"""Every raw statement of the queue, for PostgreSQL and for SQLite. Nothing else in the room speaks SQL but `texts.py`.
+"""Every raw statement of the queue, for PostgreSQL and for SQLite. Nothing else in the room speaks SQL but `texts.py`
+and `planned.py`.
 
 Note [Whose clock]: what is due, and how long a lease holds, is read from the database's clock, so that hosts
 whose clocks differ agree. SQLite has no host but this one.
