@@ -8,6 +8,7 @@ so a notification that kills its worker each time ends as failed instead of goin
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched, groupby
@@ -118,8 +119,9 @@ def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> Non
     """
     if not records:
         return
-    with transaction.atomic(using=using):
-        again = [Due(r.id, r.channel, r.next_attempt_at) for r in records if r.next_attempt_at]
+    again = [Due(r.id, r.channel, r.next_attempt_at) for r in records if r.next_attempt_at]
+    is_all = not again and not any(record.bounced for record in records)  # then the record is the transaction
+    with nullcontext() if is_all else transaction.atomic(using=using):
         if again:
             task_ids = dict(zip((due.id for due in again), reschedule(again), strict=True))
             records = [replace(record, task_id=task_ids.get(record.id, "")) for record in records]

@@ -39,7 +39,7 @@ def write_together(orders: Sequence[Order]) -> Sequence[Notification | Recipient
     if not notification_settings().recipient_limits:
         if queue := _sole_queue(orders, using):
             return _insert_ready(orders, queue, using)
-        if connections[using].vendor == "postgresql" and not _divided(orders)[0]:
+        if not _divided(orders)[0]:
             return _insert(orders)  # one statement, which needs no transaction
     with transaction.atomic(using=using):
         refused = _over_limit(dict(enumerate(orders)))

@@ -301,6 +301,16 @@ def test_row_and_entry_are_one_round_trip_on_postgresql(django_assert_num_querie
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_row_without_an_entry_is_one_statement(django_assert_num_queries) -> None:
+    """Law: what goes by thread has no entry, and a single statement needs no transaction around it."""
+    with django_assert_num_queries(1):
+        given = services.accept(
+            recipient="a@example.com", message="hello", via="thread", enqueue=lambda *args: None
+        )
+    assert Notification.objects.get() == given
+
+
+@pytest.mark.django_db(transaction=True)
 def test_who_is_together_may_take_different_ways(together: Together) -> None:
     """Law: by thread, by queue, now or tomorrow, on one channel or another: each is written as if alone."""
     tomorrow = timezone.now() + timedelta(days=1)

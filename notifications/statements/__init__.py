@@ -8,11 +8,12 @@ a batch of 500 would make 1500 UUID objects that nobody looks into.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from types import ModuleType
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 
 from ..backends.queue.entries import NewEntry
 from . import postgresql, sqlite
@@ -68,12 +69,15 @@ def renew(claims: Sequence[tuple[str, int]], lease: timedelta, using: str) -> in
 
 
 def record(records: Sequence[Record], using: str) -> set[str]:
-    """Settle attempts: new status on the notification, one Attempt row. To be called inside a transaction.
+    """Settle attempts: new status on the notification, and one Attempt row. All of them or none.
 
     Returns the ids that were recorded. An id whose lease somebody else has taken over since (another
     attempt number, or no longer `sending`) is fenced off: nothing of it is written.
     """
-    with connections[using].cursor() as cursor:
+    # One statement is a transaction by itself, without the round trips of one.
+    is_one = connections[using].vendor == "postgresql"
+    together = nullcontext() if is_one else transaction.atomic(using=using)
+    with together, connections[using].cursor() as cursor:
         recorded: set[str] = _dialect(using).record(cursor, records)
         return recorded
 

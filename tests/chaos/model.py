@@ -5,13 +5,13 @@ two rules, so that others claim, recover and cancel while it sends; what it send
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -185,15 +185,18 @@ class Workers(RuleBasedStateMachine):
 
 @contextmanager
 def dying_after_the_record() -> Iterator[None]:
-    """The last moment before the commit."""
-    record = statements.record
+    """The last moment before the commit. On PostgreSQL that is in the middle of the one statement."""
+    is_postgresql = connection.vendor == "postgresql"
+    dialect = statements.postgresql if is_postgresql else statements.sqlite
+    record = dialect.record
 
     def record_and_die(*args: Any) -> set[str]:
-        record(*args)
-        raise Died
+        with transaction.atomic() if is_postgresql else nullcontext():
+            record(*args)
+            raise Died
 
-    statements.record = record_and_die
+    dialect.record = record_and_die
     try:
         yield
     finally:
-        statements.record = record
+        dialect.record = record

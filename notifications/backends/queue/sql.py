@@ -21,14 +21,13 @@ from .texts import (
     CHANNEL,
     KEYS,
     PG_CLAIM,
+    PG_FINISH,
     PG_INSERT,
     PG_INSERT_ONE,
     PG_LEASE,
     SQLITE_DUE,
-    TASK_COLUMNS,
+    SQLITE_RESULT,
     TASK_NAMES,
-    TASK_TYPES,
-    UPSERT,
 )
 
 MICROSECOND = timedelta(microseconds=1)
@@ -152,23 +151,18 @@ class QueueTable:
 
     def finish(self, pks: Sequence[int], results: Sequence[tuple[Any, ...]]) -> None:
         """Delete entries and write their results (columns as in TASK_COLUMNS): both or neither."""
-        with transaction.atomic(using=self.using):
-            if results and self.is_postgresql:
-                rows = [dict(zip(TASK_NAMES, result, strict=True)) for result in results]
-                self._execute(
-                    f"INSERT INTO django_q_task ({TASK_COLUMNS}) "  # noqa: S608
-                    f"SELECT {TASK_COLUMNS} FROM json_to_recordset(%s::json) AS r({TASK_TYPES}) {UPSERT}",
-                    [json.dumps(rows, default=datetime.isoformat)],
-                )
-            elif results:
-                text = functools.cache(self._text)  # calls that were merged share their times
-                places = ", ".join(["%s"] * len(TASK_NAMES))
-                with self.connection.cursor() as cursor:
-                    cursor.executemany(
-                        f"INSERT INTO django_q_task ({TASK_COLUMNS}) VALUES ({places}) {UPSERT}",  # noqa: S608
-                        [(*r[:9], text(r[9]), text(r[10]), *r[11:]) for r in results],
-                    )
+        if not results:
             self.delete(pks)
+        elif self.is_postgresql:
+            rows = [dict(zip(TASK_NAMES, result, strict=True)) for result in results]
+            self._execute(PG_FINISH, [list(pks), json.dumps(rows, default=datetime.isoformat)])
+        else:
+            text = functools.cache(self._text)  # calls that were merged share their times
+            with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+                cursor.executemany(
+                    SQLITE_RESULT, [(*r[:9], text(r[9]), text(r[10]), *r[11:]) for r in results]
+                )
+                self.delete(pks)
 
     @property
     def _among(self) -> str:

@@ -59,3 +59,12 @@ UPSERT = """
 ON CONFLICT (id) DO UPDATE SET result = excluded.result, started = excluded.started,
     stopped = excluded.stopped, success = excluded.success, attempt_count = excluded.attempt_count
 """
+SQLITE_RESULT = (
+    f"INSERT INTO django_q_task ({TASK_COLUMNS}) VALUES ({', '.join(['%s'] * len(TASK_NAMES))}) {UPSERT}"  # noqa: S608
+)
+# One statement, which is a transaction without the round trips of one.
+PG_FINISH = f"""
+WITH gone AS (DELETE FROM django_q_ormq WHERE id = ANY(%s))
+INSERT INTO django_q_task ({TASK_COLUMNS})
+SELECT {TASK_COLUMNS} FROM json_to_recordset(%s::json) AS r({TASK_TYPES}) {UPSERT}
+"""  # noqa: S608
