@@ -1,5 +1,6 @@
 """What DATABASE_URL does not say: how connections are kept, and how long each engine waits."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,9 @@ def tuned(url: Mapping[str, Any]) -> dict[str, Any]:
         if database["NAME"] != ":memory:":
             database["NAME"] = BASE_DIR / database["NAME"]
         database["OPTIONS"] = SQLITE
+        # REST framework loads PostgreSQL's own model fields where it can, and psycopg with them: 20 MiB of an idle
+        # service. Here it does as where psycopg is not installed.
+        sys.modules.setdefault("django.contrib.postgres.fields", None)  # type: ignore[arg-type]
     elif database["ENGINE"] == "django.db.backends.postgresql":
         database["ENGINE"] = "project.postgresql"  # the same, but for how it sees that a connection is lost
         database["OPTIONS"] = POSTGRESQL | database.get("OPTIONS", {})
