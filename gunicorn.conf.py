@@ -1,5 +1,6 @@
 """gunicorn reads this file by itself: `gunicorn project.wsgi`."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -34,6 +35,7 @@ if given.startswith(NAME) and not given.startswith(mine):
 
 def pre_fork(server: Any, worker: Any) -> None:
     """In the master, which knows the others."""
+    gc.freeze()  # what is there now is shared for as long as no collector of a child touches it
     taken = [getattr(other, "core", None) for other in server.WORKERS.values()]
     worker.core = cores.core_for(server.num_workers, taken, cores.available()) if has_affinity else None
 

@@ -223,6 +223,7 @@ SPECTACULAR_SETTINGS = {
         "Status": "notifications.models.Status",
         "SuppressionReason": "notifications.models.SuppressionReason",
     },
+    "PREPROCESSING_HOOKS": ["notifications.api.openapi.described"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "notifications.api.openapi.as_it_is",
@@ -235,8 +236,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SECURE_SSL_REDIRECT = not DEBUG
 SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|metrics)$"]  # they are asked from inside, without TLS
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
-SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
-SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 # Everything from here, nothing inline, in nobody's frame.

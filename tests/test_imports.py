@@ -26,3 +26,9 @@ def test_no_driver_of_another_database(loaded: set[str]) -> None:
     """REST framework would load it, for fields that no model has."""
     assert "rest_framework.serializers" in loaded
     assert "psycopg" not in loaded
+
+
+def test_no_schema_until_it_is_asked_for(loaded: set[str]) -> None:
+    """With it come drf-spectacular and Django's test framework."""
+    assert "notifications.api.operations" in loaded
+    assert loaded.isdisjoint({"notifications.api.descriptions", "drf_spectacular.openapi", "django.test"})

@@ -9,10 +9,10 @@ from rest_framework.response import Response
 
 from .. import services
 from ..background import BackgroundTasks
-from . import operations
 from .answers import accepted, document
 from .door import Door
 from .idempotency import answered_once, raw
+from .operations import operation
 from .permissions import visible
 
 
@@ -21,7 +21,7 @@ class CancelNotification(Door):
 
     rights = {"POST": "cancel_notification"}
 
-    @operations.cancel
+    @operation("cancel")
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.cancel(notification)
@@ -33,7 +33,7 @@ class ConfirmNotification(Door):
 
     rights = {"POST": "resend_notification"}
 
-    @operations.confirm
+    @operation("confirm")
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.confirm(notification)
@@ -45,7 +45,7 @@ class SendNotificationAgain(Door):
 
     rights = {"POST": "resend_notification"}
 
-    @operations.send_again
+    @operation("send_again")
     def post(self, request: Request, pk: UUID) -> Response:
         notification = get_object_or_404(visible(request), pk=pk)
         services.send_again(notification)
@@ -59,7 +59,7 @@ class ResendNotification(Door):
 
     rights = {"POST": "resend_notification"}
 
-    @operations.resend
+    @operation("resend")
     def post(self, request: Request, pk: UUID, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
         notification = get_object_or_404(visible(request).select_related("owner"), pk=pk)

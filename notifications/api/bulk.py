@@ -16,10 +16,10 @@ from ..background import BackgroundTasks
 from ..conf import notification_settings
 from ..exceptions import BatchRefused, RecipientLimitReached
 from ..models import Notification
-from . import operations
 from .door import Door
 from .errors import PayloadTooLarge, batch_detail, errors_of
 from .idempotency import answered_once
+from .operations import operation
 from .permissions import owner
 from .serializers import BulkQuerySerializer, NewNotificationSerializer
 
@@ -36,7 +36,7 @@ class NotificationsInBulk(Door):
     def max_bytes(self) -> int:
         return notification_settings().bulk_max_bytes
 
-    @operations.bulk
+    @operation("bulk")
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
         query = BulkQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)

@@ -1,5 +1,7 @@
-"""The schema and its page, and what drf-spectacular cannot know by itself. What it says of each call: `operations`."""
+"""The schema and its page, and what drf-spectacular cannot know by itself. What it says of calls: `descriptions`."""
 
+from collections.abc import Callable
+from threading import Lock
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
@@ -8,7 +10,12 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 
 from ..channels import channels
 from ..conf import via_choices
+from . import descriptions
 from .permissions import HasRight
+
+Endpoint = tuple[str, str, str, Callable[..., Any]]  # path, its pattern, method, view
+
+_describing = Lock()
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -49,6 +56,17 @@ class RecipientExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-un
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         return {"type": "string", "format": "recipient", "minLength": 1, "maxLength": self.target.max_length}
+
+
+def described(endpoints: list[Endpoint], **kwargs: Any) -> list[Endpoint]:
+    """Preprocessing: each handler gets what `descriptions` says under the name it wears. Once, for it keeps that."""
+    with _describing:
+        for _, _, method, view in endpoints:
+            handler = getattr(view.cls, method.lower(), None)  # type: ignore[attr-defined]
+            name = getattr(handler, "operation", None)
+            if name and not hasattr(handler, "kwargs"):  # where `extend_schema` puts it
+                getattr(descriptions, name)(handler)
+    return endpoints
 
 
 def as_it_is(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

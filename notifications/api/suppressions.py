@@ -11,8 +11,8 @@ from rest_framework.response import Response
 
 from .. import suppression
 from ..models import Suppression
-from . import operations
 from .door import Door
+from .operations import operation
 from .pagination import page
 from .permissions import owner
 from .serializers import NewSuppressionSerializer, SuppressionQuerySerializer, SuppressionSerializer
@@ -31,7 +31,7 @@ class Suppressions(Door):
     def query_parameters(self) -> list[str]:  # type: ignore[override]
         return list(SuppressionQuerySerializer().fields) if self.request.method == "GET" else []
 
-    @operations.list_suppressions
+    @operation("list_suppressions")
     def get(self, request: Request) -> Response:
         serializer = SuppressionQuerySerializer(data=request.query_params.dict())
         serializer.is_valid(raise_exception=True)
@@ -44,7 +44,7 @@ class Suppressions(Door):
         found = page(rows, request, query)
         return Response({"next": found.next, "results": SuppressionSerializer(found.rows, many=True).data})
 
-    @operations.suppress
+    @operation("suppress")
     def post(self, request: Request) -> Response:
         serializer = NewSuppressionSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -61,11 +61,11 @@ class SuppressionDetail(Door):
 
     rights = {"GET": RIGHT, "DELETE": RIGHT}
 
-    @operations.suppression
+    @operation("suppression")
     def get(self, request: Request, pk: UUID) -> Response:
         return Response(SuppressionSerializer(get_object_or_404(Suppression, pk=pk)).data)
 
-    @operations.lift
+    @operation("lift")
     def delete(self, request: Request, pk: UUID) -> Response:
         suppression.remove([get_object_or_404(Suppression, pk=pk)])
         return Response(status=204)

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 from .. import orders, services
 from ..background import BackgroundTasks, pool
 from ..models import Notification, NotificationQuerySet
-from . import operations
 from .answers import accepted, document, etag_of, headers, retry_after
 from .door import Door
 from .idempotency import answered_once, raw
+from .operations import operation
 from .pagination import page
 from .permissions import may, owner, visible
 from .serializers import (
@@ -41,7 +41,7 @@ class SendNotification(Door):
     rights = {"POST": "add_notification"}
     query_parameters = ["message", "via"]
 
-    @operations.send
+    @operation("send")
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
         wanted = _wanted(request, email)
@@ -69,7 +69,7 @@ class Notifications(Door):
     def query_parameters(self) -> list[str]:  # type: ignore[override]
         return list(ListQuerySerializer().fields) if self.request.method == "GET" else []
 
-    @operations.list_notifications
+    @operation("list_notifications")
     def get(self, request: Request) -> Response:
         # Not the QueryDict itself: REST framework takes an empty value in one for none at all.
         values = dict(request.query_params.lists())
@@ -85,7 +85,7 @@ class Notifications(Door):
         shown = NotificationSummarySerializer(found.rows, many=True, context={"request": request})
         return Response({"next": found.next, "results": shown.data})
 
-    @operations.create
+    @operation("create")
     def post(self, request: Request, background_tasks: BackgroundTasks) -> HttpResponseBase:
         body = raw(request)
         serializer = NewNotificationSerializer(data=request.data)
@@ -119,7 +119,7 @@ class NotificationDetail(Door):
 
     rights = {"GET": "view_notification"}
 
-    @operations.detail
+    @operation("detail")
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         notification = get_object_or_404(visible(request), pk=pk)
         seconds = preferred_wait(request)

@@ -65,6 +65,14 @@ def test_every_address_is_in_it(api: APIClient) -> None:
 
 
 @pytest.mark.django_db
+def test_asked_for_twice(api: APIClient) -> None:
+    """What is said of a call is not said again, whether its handler has been called in between or not."""
+    first = api.get("/api/v1/schema").json()
+    api.post("/send-notification/you@example.com")
+    assert api.get("/api/v1/schema").json() == first
+
+
+@pytest.mark.django_db
 class TestThePage:
     """Served from here, for those who are let in."""
 
