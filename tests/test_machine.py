@@ -71,19 +71,23 @@ class Notifications(Workers):
     @precondition(lambda self: self.workers)
     @rule(
         data=strategies.data(),
-        how=strategies.sampled_from(["record", "record", "die while recording", "die"]),
+        records=strategies.sampled_from([True, True, False]),
         result=strategies.sampled_from(sorted(RESULTS)),
     )
-    def end(self, data: Any, how: str, result: str) -> None:
+    def end(self, data: Any, records: bool, result: str) -> None:
         """A worker comes to its end. If its lease was taken over meanwhile, nothing of it is written."""
         worker = data.draw(strategies.sampled_from(self.workers))
-        if how == "record":
+        if records:
             self.finish(worker, result)
-        elif how == "die while recording":
-            self.die_while_recording(worker, result)
-        else:  # the entry stays: it was not acknowledged
+        else:  # it dies, and the entry stays: it was not acknowledged
             self.workers.remove(worker)
             self.count_lines(worker, result)
+
+    @precondition(lambda self: self.workers)
+    @rule(data=strategies.data(), result=strategies.sampled_from(["refused", "broke", "sent"]))
+    def end_in_the_record(self, data: Any, result: str) -> None:
+        """It dies just then, mostly with a next attempt to be queued."""
+        self.die_while_recording(data.draw(strategies.sampled_from(self.workers)), result)
 
     @precondition(lambda self: self.held_now())
     @rule(data=strategies.data())

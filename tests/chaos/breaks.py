@@ -49,7 +49,7 @@ BREAKS = [
     Break(
         "claim only what is queued",
         "machine",
-        [(SQLITE, " AND n.status = 'queued'", ""), (POSTGRESQL, " AND n.status || '' = 'queued'", "")],
+        [(SQLITE, " AND n.status = 'queued'", ""), (POSTGRESQL, "n.status || '' = 'queued' AND ", "")],
     ),
     Break(
         "claim only what is due",
@@ -94,7 +94,7 @@ BREAKS = [
     Break(
         "retry in the record's transaction",
         "machine",
-        [(DELIVERY, "with transaction.atomic(using=using):", "if True:")],
+        [(DELIVERY, "with nullcontext() if is_all else transaction.atomic(using=using):", "if True:")],
     ),
     Break("a retry has its entry", "machine", [(DELIVERY, "        if again:\n", "        if not again:\n")]),
     Break(
