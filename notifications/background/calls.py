@@ -39,12 +39,15 @@ def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 
 def signature_of(func: Callable[..., Any]) -> inspect.Signature:
-    """`inspect.signature`, remembered for plain functions. Raises `TypeError` or `ValueError` as that does."""
+    """What `func` itself takes: a decorator may take other arguments than the function that it wraps.
+
+    Remembered for plain functions. Raises `TypeError` or `ValueError` as `inspect.signature` does.
+    """
     if not inspect.isfunction(func):
-        return inspect.signature(func, **FORMAT)
+        return inspect.signature(func, follow_wrapped=False, **FORMAT)
     known = _signatures.get(func)
     if known is None:
-        known = _signatures[func] = inspect.signature(func, **FORMAT)
+        known = _signatures[func] = inspect.signature(func, follow_wrapped=False, **FORMAT)
     return known
 
 

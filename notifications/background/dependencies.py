@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from django.http import HttpRequest
 
-from .calls import signature_of
+from .calls import FORMAT
 from .tasks import BackgroundTasks
 
 
@@ -99,7 +99,7 @@ def _remember(
 def _read(func: Callable[..., Any], *, dependency: bool) -> Needs:
     inner = hidden_function(func)
     try:
-        signature = signature_of(inner)
+        signature = inspect.signature(inner, **FORMAT)
     except (TypeError, ValueError):
         return ()
     namespace = _namespace(inner)

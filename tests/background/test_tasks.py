@@ -138,6 +138,28 @@ def test_T4_T5_what_cannot_succeed_is_refused_by_add_task(func: Any, args: Any) 
         BackgroundTasks().add_task(func, *args)
 
 
+def with_prefix(func: Any) -> Any:
+    @functools.wraps(func)
+    def wrapper(word: str) -> None:
+        func("prefix", word)
+
+    return wrapper
+
+
+@with_prefix
+def note_two(first: str, second: str) -> None:
+    note(first + second)
+
+
+@pytest.mark.parametrize("func", [note_two, functools.partial(note_two)])
+def test_T4_a_decorator_may_take_other_arguments(func: Any) -> None:
+    """T4: what counts is what the decorator takes, not the function that it wraps."""
+    BackgroundTask(func, "word").run()
+    assert work.diary == ["prefixword"]
+    with pytest.raises(TypeError, match="too many"):
+        BackgroundTask(func, "word", "another")
+
+
 def test_T4_the_error_says_how_to_pass_arguments() -> None:
     """T4: the common slip is calling the function."""
     with pytest.raises(TypeError, match=r"add_task\(func, argument\)"):
