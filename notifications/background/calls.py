@@ -56,7 +56,9 @@ def name_of(func: Callable[..., Any]) -> str:
     while isinstance(func, functools.partial):
         func = func.func
     named = func if hasattr(func, "__qualname__") else type(func)
-    return f"{named.__module__}.{named.__qualname__}"
+    # A method of a built-in class has no module: its class has one. A bound one names neither.
+    module = getattr(getattr(named, "__objclass__", named), "__module__", None)
+    return f"{module}.{named.__qualname__}" if module else named.__qualname__
 
 
 def innermost(func: Callable[..., Any]) -> Callable[..., Any]:

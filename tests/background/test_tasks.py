@@ -2,8 +2,10 @@
 
 import functools
 import inspect
+import operator
 import uuid
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.tasks import TaskResultStatus
@@ -84,6 +86,26 @@ def test_T3_add_task_returns_a_handle() -> None:
     handle = BackgroundTasks().add_task(functools.partial(note), "x")
     assert uuid.UUID(handle.id).version == 7
     assert handle.name == "tests.background.work.note"
+
+
+@pytest.mark.parametrize(
+    ("func", "args", "name"),
+    [
+        (str.upper, ("a",), "builtins.str.upper"),
+        (dict.update, ({}, {}), "builtins.dict.update"),
+        ([].append, (1,), "list.append"),
+        ("a".__len__, (), "builtins.str.__len__"),
+        (max, (1, 2), "builtins.max"),
+        (operator.itemgetter(0), ("a",), "operator.itemgetter"),
+        (Caller().method, ("a",), "tests.background.test_tasks.Caller.method"),
+        (functools.partial(AsyncCallable()), ("a",), "tests.background.test_tasks.AsyncCallable"),
+        (Caller, (), "tests.background.test_tasks.Caller"),
+        (mock.Mock(), (), "unittest.mock.Mock"),
+    ],
+)
+def test_T3_whatever_can_be_called_has_a_name(func: Any, args: Any, name: str) -> None:
+    """T3: methods of built-in classes, too, which have no module."""
+    assert BackgroundTasks().add_task(func, *args).name == name
 
 
 def test_T3_a_django_task_gives_its_result() -> None:
