@@ -61,6 +61,11 @@ def name_of(func: Callable[..., Any]) -> str:
     return f"{module}.{named.__qualname__}" if module else named.__qualname__
 
 
+def is_async(func: Callable[..., Any]) -> bool:
+    """Whether a call gives a coroutine, as far as one can tell before: what is marked as such, too."""
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(innermost(func))
+
+
 def innermost(func: Callable[..., Any]) -> Callable[..., Any]:
     """What is called in the end: inside partials, and `__call__` of a callable object."""
     while isinstance(func, functools.partial):

@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.tasks import Task, TaskResult
 from uuid_utils import uuid7
 
-from .calls import innermost, name_of, require_call
+from .calls import is_async, name_of, require_call
 from .transactions import commit_for_a_testcase, when_committed
 from .unit import run_isolated
 
@@ -62,7 +62,7 @@ class BackgroundTask:
         self.func = func
         self.args = args
         self.kwargs = kwargs
-        self.is_async = inspect.iscoroutinefunction(innermost(func))
+        self.is_async = is_async(func)
         self._prepare(str(uuid7()), name_of(func))
 
     def _prepare(self, id: str, name: str) -> None:

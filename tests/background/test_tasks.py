@@ -4,6 +4,7 @@ import functools
 import inspect
 import operator
 import uuid
+from collections.abc import Coroutine
 from typing import Any
 from unittest import mock
 
@@ -34,6 +35,16 @@ class SyncCallable:
         note(word)
 
 
+class Marked:
+    """Django's own middleware classes mark their instances so."""
+
+    def __init__(self) -> None:
+        inspect.markcoroutinefunction(self)
+
+    def __call__(self, word: str) -> Coroutine[Any, Any, None]:
+        return anote(word)
+
+
 FUNCTIONS = [
     (note, False),
     (anote, True),
@@ -44,6 +55,11 @@ FUNCTIONS = [
     (AsyncCallable(), True),
     (functools.partial(AsyncCallable()), True),
     (SyncCallable(), False),
+    (functools.partial(SyncCallable()), False),
+    (Marked(), True),
+    (mock.Mock(side_effect=note), False),
+    (mock.AsyncMock(side_effect=note), True),
+    (functools.partial(mock.AsyncMock(side_effect=note)), True),
 ]
 
 
