@@ -26,12 +26,16 @@ IDLE_SECONDS = 1.0  # then a thread closes its connections and ends. Note [Conne
 FULL, SHUTDOWN = "pool is full", "process is stopping"
 
 
+# And how many tasks were counted when they came: more may be added while they wait.
+type Waiting = tuple[BackgroundTasks, int]
+
+
 @dataclass(slots=True)
 class Lane:
     """Passes of one mergeable task each, all with the same key: whoever comes first takes all that wait."""
 
     key: Hashable
-    waiting: deque[BackgroundTasks] = field(default_factory=deque)
+    waiting: deque[Waiting] = field(default_factory=deque)
     is_queued: bool = False
 
 
@@ -42,7 +46,7 @@ class Pool:
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
         self._settled = threading.Condition(self._lock)
-        self._queue: deque[BackgroundTasks | Lane] = deque()
+        self._queue: deque[Waiting | Lane] = deque()
         self._lanes: dict[Hashable, Lane] = {}  # those in which something waits
         self._rest_until: dict[Hashable, float] = {}  # Note [A lane at a time]
         self._waiting = 0
@@ -86,10 +90,11 @@ class Pool:
         self.wait_idle(timeout)
         with self._lock:
             self._closed = True
-            waiting = [tasks for tasks in self._queue if not isinstance(tasks, Lane)]
-            waiting += [tasks for lane in self._lanes.values() for tasks in lane.waiting]
+            waiting = [entry for entry in self._queue if not isinstance(entry, Lane)]
+            waiting += [entry for lane in self._lanes.values() for entry in lane.waiting]
             self._queue.clear()
             self._lanes.clear()
+            self._waiting = 0
             begun = [tasks for passes in self._running.values() for tasks in passes]
             stuck = [unit.running[ident] for ident in self._running if ident in unit.running]
             self._ready.notify_all()
@@ -97,7 +102,7 @@ class Pool:
         for current in stuck:
             for task in getattr(current, "members", (current,)):
                 logger.error("Background task not finished: name=%s id=%s", task.name, task.id)
-        for tasks in begun + waiting:
+        for tasks in begun + [tasks for tasks, _ in waiting]:
             if not tasks.divert(SHUTDOWN):
                 tasks.abandon(SHUTDOWN)
         for thread in idle:
@@ -123,14 +128,15 @@ class Pool:
         return FULL  # or the system gives no thread at all
 
     def _put(self, tasks: BackgroundTasks, key: Hashable) -> None:
-        self._waiting += tasks.pending()
+        entry = tasks, tasks.pending()
+        self._waiting += entry[1]
         if key in self._lanes:
-            self._lanes[key].waiting.append(tasks)
+            self._lanes[key].waiting.append(entry)
             return  # whoever waits for the lane takes it too
         if key is None:
-            self._queue.append(tasks)
+            self._queue.append(entry)
         else:
-            self._lanes[key] = Lane(key, deque([tasks]))
+            self._lanes[key] = Lane(key, deque([entry]))
             self._look_into_lanes(time.monotonic())
         self._ready.notify()
 
@@ -146,16 +152,16 @@ class Pool:
         first, key = self._queue.popleft(), None
         if isinstance(first, Lane):
             key, waiting = first.key, first.waiting
-            passes = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
+            taken = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH))]
             if waiting:  # behind everybody else
                 self._queue.append(first)
             else:
                 del self._lanes[key]
             self._rest_until[key] = time.monotonic() + LONGEST_PAUSE
         else:
-            passes = [first]
-        self._waiting -= sum(tasks.pending() for tasks in passes)
-        return passes, key
+            taken = [first]
+        self._waiting -= sum(counted for _, counted in taken)
+        return [tasks for tasks, _ in taken], key
 
     def _start_thread(self) -> None:
         # Daemons: the drain has a deadline, a join by the interpreter would not.

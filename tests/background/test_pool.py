@@ -104,6 +104,24 @@ def test_E5_past_the_bound_a_function_is_refused_as_configured(full_pool, settin
     assert task.name in record.getMessage()
 
 
+@pytest.mark.parametrize(("func", "argument"), [(note, "first"), (work.join, ["first"])])
+def test_E5_what_is_added_while_it_waits_does_not_move_the_bound(settings, func, argument) -> None:
+    """E5: what stops waiting is what was counted when it came, by itself or in a lane."""
+    settings.BACKGROUND_TASKS = {"MAX_THREADS": 1}
+    hand_over(BackgroundTask(work.hold))
+    assert work.entered.wait(work.WAIT)
+    tasks = BackgroundTasks()
+    tasks.add_task(func, argument)
+    tasks.hand_to(pool.submit)
+    for number in range(5):
+        tasks.add_task(note, number)
+    assert pool.current_pool().usage() == {"waiting": 1, "running": 1}
+    work.let_go()
+    testing.wait()
+    assert work.diary == ["held", argument, 0, 1, 2, 3, 4]
+    assert pool.current_pool().usage() == {"waiting": 0, "running": 0}
+
+
 def test_E5_a_full_pool_is_never_a_500(full_pool, client) -> None:
     """E5: the request is answered as ever, its tasks run."""
     assert client.get("/function").status_code == 200
@@ -192,6 +210,7 @@ def test_E8_at_the_deadline_what_is_left_is_named(settings, caplog) -> None:
     hand_over(left[2])
     assert work.entered.wait(work.WAIT)
     pool.shutdown()
+    assert pool.current_pool().usage()["waiting"] == 0
     for task in left:
         [record] = [record for record in caplog.records if task.id in record.getMessage()]
         assert record.levelname == "ERROR"
