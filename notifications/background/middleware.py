@@ -104,7 +104,7 @@ class BackgroundTasksMiddleware:
         missing = tuple(need for need in needs if need.name not in kwargs)
         if missing:
             with scope.catching():
-                kwargs |= solve(missing, scope, scope.exits, request, kwargs)
+                _give(request, kwargs, solve(missing, scope, scope.exits, request, kwargs))
 
     async def _aprocess_view(
         self, request: HttpRequest, view: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
@@ -115,7 +115,7 @@ class BackgroundTasksMiddleware:
         missing = tuple(need for need in needs if need.name not in kwargs)
         if missing:
             with scope.catching():
-                kwargs |= await asolve(missing, scope, scope.async_exits, request, kwargs)
+                _give(request, kwargs, await asolve(missing, scope, scope.async_exits, request, kwargs))
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         _current().error = exception
@@ -134,6 +134,14 @@ def _current() -> RequestScope:
     if scope is None:
         raise RuntimeError("BackgroundTasksMiddleware: the context of the request has been lost.")
     return scope
+
+
+def _give(request: HttpRequest, kwargs: dict[str, Any], values: dict[str, Any]) -> None:
+    """Have Django call the view with `values` besides."""
+    # It calls with the dictionary that is also the resolver match's: who logs that, or reverses by it, is to find
+    # what the URL gave.
+    request.resolver_match.kwargs = kwargs.copy()  # type: ignore[union-attr]  # set before this hook is called
+    kwargs |= values
 
 
 async def _hand_over(scope: RequestScope) -> None:

@@ -62,6 +62,18 @@ def test_I1_every_way_to_write_the_annotation(client: Client, name: str) -> None
     assert work.diary == [name]
 
 
+@pytest.mark.parametrize("name", ["resolved", "aresolved"])
+def test_I2_the_resolver_match_shows_what_the_url_gave(client: Client, name: str) -> None:
+    """I2: what is injected into a function view is no argument of its URL, for who logs or reverses by that."""
+    assert client.get(f"/{name}/5").json() == {"pk": 5}
+
+
+@pytest.mark.parametrize("name", ["resolved", "aresolved"])
+async def test_I2_the_resolver_match_under_asgi(async_client: AsyncClient, name: str) -> None:
+    """I2: the same on the ASGI side."""
+    assert (await async_client.get(f"/{name}/5")).json() == {"pk": 5}
+
+
 def test_I1_never_by_name(client: Client) -> None:
     """I1: a parameter called background_tasks without the annotation gets nothing."""
     assert client.get("/by_name_only").status_code == 200

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Optional
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.views import View
 from django.views.decorators.http import condition
@@ -128,6 +128,14 @@ def subclass(request, tasks: MyTasks) -> HttpResponse:
 def by_name_only(request, background_tasks=None) -> HttpResponse:
     assert background_tasks is None
     return HttpResponse()
+
+
+def resolved(request, pk: int, tasks: BackgroundTasks) -> HttpResponse:
+    return JsonResponse(request.resolver_match.kwargs)
+
+
+async def aresolved(request, pk: int, tasks: BackgroundTasks) -> HttpResponse:
+    return resolved(request, pk, tasks)
 
 
 def unknown_names(request, tasks: BackgroundTasks, price: Decimal | None = None) -> HttpResponse:
@@ -441,6 +449,8 @@ urlpatterns = [
     path("guarded", Guarded.as_view()),
     path("api_raises", ApiRaises.as_view()),
     path("status/<int:code>", status),
+    path("resolved/<int:pk>", resolved),
+    path("aresolved/<int:pk>", aresolved),
     *router.urls,
     *(
         path(view.__name__, view)
