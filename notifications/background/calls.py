@@ -1,9 +1,9 @@
-"""Which calls can succeed: said when a task is added, while the developer still looks."""
+"""What a callable is, and which calls of it can succeed: said when a task is added, while the developer still looks."""
 
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,8 +25,7 @@ def require_call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
             f"A background task needs a function, not {func!r}. Pass the function and its arguments "
             "apart: add_task(func, argument), not add_task(func(argument))."
         )
-    inner = innermost(func)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+    if is_generator(func):
         raise TypeError(f"{name_of(func)} is a generator function: calling it would run none of its body.")
     try:
         signature = signature_of(func)
@@ -64,6 +63,21 @@ def name_of(func: Callable[..., Any]) -> str:
 def is_async(func: Callable[..., Any]) -> bool:
     """Whether a call gives a coroutine, as far as one can tell before: what is marked as such, too."""
     return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(innermost(func))
+
+
+def is_generator(func: Callable[..., Any]) -> bool:
+    """Whether a call gives a generator, sync or async, and runs none of its body."""
+    inner = innermost(func)
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
+def layers(func: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """What is called when `func` is, and then what `functools.wraps` says it stands for, to the innermost."""
+    layer: Callable[..., Any] | None = func
+    while layer is not None:
+        layer = innermost(layer)
+        yield layer
+        layer = getattr(layer, "__wrapped__", None)
 
 
 def innermost(func: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from django.http import HttpRequest
 
-from .calls import FORMAT
+from .calls import FORMAT, is_async, is_generator, layers
 from .tasks import BackgroundTasks
 
 
@@ -38,6 +38,16 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """What `func` gives this request."""
+
+    func: Callable[..., Any]
+    use_cache: bool
+    yields: bool  # it, or what its decorators wrap, is a generator function, sync or async
+    is_deferred: bool  # calling it only makes a coroutine or a generator, so that may be done anywhere
+
+
+@dataclass(frozen=True, slots=True)
 class TheRequest:
     """The request, as the view got it."""
 
@@ -49,7 +59,7 @@ class FromURL:
     required: bool
 
 
-type Source = Tasks | TheRequest | FromURL | Depends
+type Source = Tasks | TheRequest | FromURL | Dependency
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +140,20 @@ def hidden_function(func: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _namespace(func: Callable[..., Any]) -> Mapping[str, Any]:
-    innermost = inspect.unwrap(func)
-    while hasattr(innermost, "func") and not hasattr(innermost, "__globals__"):  # functools.partial
-        innermost = innermost.func
-    if inspect.isclass(innermost):
-        innermost = innermost.__init__
-    elif not hasattr(innermost, "__globals__") and not inspect.ismethod(innermost):
-        innermost = type(innermost).__call__
-    return getattr(innermost, "__globals__", {})
+    *_, inner = layers(func)
+    if inspect.isclass(inner):
+        inner = inner.__init__
+    return getattr(inner, "__globals__", {})
+
+
+def _dependency(marker: Depends) -> Dependency:
+    func = marker.dependency
+    return Dependency(
+        func,
+        marker.use_cache,
+        yields=any(is_generator(layer) for layer in layers(func)),
+        is_deferred=is_async(func) or is_generator(func),
+    )
 
 
 def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, dependency: bool) -> Source | None:
@@ -148,7 +164,7 @@ def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, depen
         metadata = tuple(rest)
     for marker in (parameter.default, *metadata):
         if isinstance(marker, Depends):
-            return marker
+            return _dependency(marker)
     for option in (_evaluate(part, namespace) for part in _options(_evaluate(annotation, namespace))):
         if inspect.isclass(option) and issubclass(option, BackgroundTasks):
             return Tasks(option)

@@ -18,7 +18,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
-from .dependencies import FromURL, Needs, Tasks, TheRequest, needs_of, needs_of_dependency
+from .dependencies import Dependency, FromURL, Needs, Tasks, TheRequest, needs_of, needs_of_dependency
 from .scope import RequestScope, current_scope
 
 _wrapping = threading.Lock()
@@ -28,7 +28,7 @@ _wrapping = threading.Lock()
 class Call:
     """A dependency to be called; the driver sends back what it gave."""
 
-    func: Callable[..., Any]
+    dependency: Dependency
     kwargs: dict[str, Any]
 
 
@@ -42,14 +42,13 @@ def solve(
             call = steps.send(value)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
-        if inspect.isgeneratorfunction(call.func):
-            value = stack.enter_context(contextmanager(call.func)(**call.kwargs))
-        elif inspect.isasyncgenfunction(call.func):
-            value = stack.enter_context(_synced(asynccontextmanager(call.func)(**call.kwargs)))
-        else:
-            value = call.func(**call.kwargs)
-            if inspect.isawaitable(value):
-                value = async_to_sync(_finish)(value)
+        value = call.dependency.func(**call.kwargs)
+        if inspect.isawaitable(value):
+            value = async_to_sync(_finish)(value)
+        elif call.dependency.yields and inspect.isgenerator(value):
+            value = stack.enter_context(contextmanager(_itself)(value))
+        elif call.dependency.yields and inspect.isasyncgen(value):
+            value = stack.enter_context(_synced(asynccontextmanager(_itself)(value)))
 
 
 async def asolve(
@@ -62,16 +61,17 @@ async def asolve(
             call = steps.send(value)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
-        if inspect.isasyncgenfunction(call.func):
-            value = await stack.enter_async_context(asynccontextmanager(call.func)(**call.kwargs))
-        elif inspect.isgeneratorfunction(call.func):
-            value = await stack.enter_async_context(_threaded(contextmanager(call.func)(**call.kwargs)))
-        elif inspect.iscoroutinefunction(call.func):
-            value = await call.func(**call.kwargs)
+        if call.dependency.is_deferred:
+            value = call.dependency.func(**call.kwargs)
         else:
-            value = await sync_to_async(call.func)(**call.kwargs)
-            if inspect.isawaitable(value):
-                value = await value
+            # A partial, as sync_to_async takes no class whose instances are called async.
+            value = await sync_to_async(functools.partial(call.dependency.func, **call.kwargs))()
+        if inspect.isawaitable(value):
+            value = await value
+        elif call.dependency.yields and inspect.isgenerator(value):
+            value = await stack.enter_async_context(_threaded(contextmanager(_itself)(value)))
+        elif call.dependency.yields and inspect.isasyncgen(value):
+            value = await stack.enter_async_context(asynccontextmanager(_itself)(value))
 
 
 def _steps(
@@ -89,13 +89,17 @@ def _steps(
                 values[need.name] = url[need.name]
             elif source.required:
                 raise TypeError(f"A dependency asks for {need.name!r}, which the URL does not give.")
-        elif source.use_cache and source.dependency in scope.solved:
-            values[need.name] = scope.solved[source.dependency]
+        elif source.use_cache and source.func in scope.solved:
+            values[need.name] = scope.solved[source.func]
         else:
-            func = source.dependency
-            kwargs = yield from _steps(needs_of_dependency(func), scope, request, url)
-            values[need.name] = scope.solved[func] = yield Call(func, kwargs)
+            kwargs = yield from _steps(needs_of_dependency(source.func), scope, request, url)
+            values[need.name] = scope.solved[source.func] = yield Call(source, kwargs)
     return values
+
+
+def _itself(generator: Any) -> Any:
+    """For `contextmanager`, which calls a function to get its generator: here it is there."""
+    return generator
 
 
 async def _finish(awaitable: Any) -> Any:

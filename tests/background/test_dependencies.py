@@ -1,0 +1,154 @@
+"""What may be a dependency (row I6), in sync and async views."""
+
+import functools
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncClient, Client
+from django.urls import path
+
+from notifications.background import BackgroundTasks, Depends, testing
+
+from . import work
+from .work import note
+
+
+# Each can be a function, a method or an object's `__call__`.
+def returns(self: Any = None, *, tasks: BackgroundTasks) -> str:
+    tasks.add_task(note, "task")
+    return "value"
+
+
+async def areturns(self: Any = None, *, tasks: BackgroundTasks) -> str:
+    tasks.add_task(note, "task")
+    return "value"
+
+
+def yields(self: Any = None, *, tasks: BackgroundTasks) -> Any:
+    tasks.add_task(note, "task")
+    yield "value"
+    note("exit")
+
+
+async def ayields(self: Any = None, *, tasks: BackgroundTasks) -> Any:
+    tasks.add_task(note, "task")
+    yield "value"
+    note("exit")
+
+
+def decorated(func: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(func)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return wrapper
+
+
+def called(func: Callable[..., Any]) -> Any:
+    return type("Called", (), {"__call__": func})()
+
+
+FORMS: dict[str, Callable[..., Any]] = {
+    "function": lambda func: func,
+    "partial": functools.partial,
+    "method": lambda func: types.MethodType(func, "self"),
+    "object": called,
+    "partial object": lambda func: functools.partial(called(func)),
+    "decorated": decorated,
+    "decorated partial": lambda func: decorated(functools.partial(func)),
+    "decorated object": lambda func: decorated(called(func)),
+    "object with a decorated call": lambda func: called(decorated(func)),
+    "twice decorated object with a decorated call": lambda f: decorated(decorated(called(decorated(f)))),
+}
+
+
+def view_with(dependency: Any) -> Callable[..., HttpResponse]:
+    def view(request: HttpRequest, value: Any = dependency) -> HttpResponse:
+        note("view")
+        return HttpResponse(str(value))
+
+    return view
+
+
+def aview_with(dependency: Any) -> Callable[..., Any]:
+    async def view(request: HttpRequest, value: Any = dependency) -> HttpResponse:
+        note("view")
+        return HttpResponse(str(value))
+
+    return view
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    return FORMS[request.param]
+
+
+@pytest.mark.parametrize("func", [returns, areturns, yields, ayields])
+def test_I6_every_kind_of_dependency(client: Client, settings, form, func) -> None:
+    """I6: what yields is run to its yield and ended before the tasks, which are not lost, whatever its form."""
+    settings.ROOT_URLCONF = (path("", view_with(Depends(form(func)))),)
+    with testing.run_inline():
+        assert client.get("/").content == b"value"
+    assert work.diary == (["view", "exit", "task"] if func in (yields, ayields) else ["view", "task"])
+
+
+@pytest.mark.parametrize("func", [returns, areturns, yields, ayields])
+async def test_I6_every_kind_in_an_async_view(async_client: AsyncClient, settings, form, func) -> None:
+    """I6: the same on the ASGI side."""
+    settings.ROOT_URLCONF = (path("", aview_with(Depends(form(func)))),)
+    with testing.run_inline():
+        assert (await async_client.get("/")).content == b"value"
+    assert work.diary == (["view", "exit", "task"] if func in (yields, ayields) else ["view", "task"])
+
+
+class Sender:
+    async def __call__(self) -> None: ...
+
+
+def letters() -> Iterator[str]:
+    return (letter for letter in "ab")
+
+
+def listing(func: Callable[..., Iterator[str]]) -> Callable[[], list[str]]:
+    @functools.wraps(func)
+    def wrapper() -> list[str]:
+        return list(func())
+
+    return wrapper
+
+
+@listing
+def listed() -> Iterator[str]:
+    yield from "ab"
+
+
+@contextmanager
+def managed() -> Iterator[str]:
+    yield "not entered by us"
+
+
+@pytest.mark.parametrize(
+    ("func", "kind"),
+    [
+        (letters, "generator"),
+        (listed, "list"),
+        (managed, "_GeneratorContextManager"),
+        (Sender, "Sender"),
+    ],
+)
+async def test_I6_what_a_plain_call_gives_is_the_value(
+    client: Client, async_client: AsyncClient, settings, func, kind: str
+) -> None:
+    """I6: a generator that a function returns; what a decorator makes of one; an object that is itself async."""
+
+    def given(value: Any = Depends(func)) -> str:
+        return type(value).__name__
+
+    settings.ROOT_URLCONF = (path("", view_with(Depends(given))), path("a", aview_with(Depends(given))))
+    assert (await sync_to_async(client.get)("/")).content.decode() == kind
+    assert (await async_client.get("/a")).content.decode() == kind
