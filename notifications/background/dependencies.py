@@ -6,7 +6,8 @@ Reading only; `injection` solves and calls. A function's needs are read once and
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Optional, Union
 from weakref import WeakKeyDictionary
@@ -21,12 +22,13 @@ from .tasks import BackgroundTasks
 class Depends:
     """A parameter's value is what `dependency` returns (or yields) for this request.
 
+    Without one it is an instance of the class that the parameter's annotation names, made for this request.
     Give it as a default, `x=Depends(f)`, or as `Annotated[X, Depends(f)]`. A dependency may ask for
     `BackgroundTasks`, for further dependencies, for `request`, and for arguments of the URL by their names.
     With `use_cache` it is called once a request, however many ask for it.
     """
 
-    dependency: Callable[..., Any]
+    dependency: Callable[..., Any] | None = None
     use_cache: bool = True
 
 
@@ -79,6 +81,9 @@ NAMES = {
     "Optional": Optional,
     "Union": Union,
 }
+
+# What it raises to evaluate another parameter's type, which only the type checker knows.
+UNKNOWN = (NameError, AttributeError, TypeError, SyntaxError)
 
 _known: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
 _known_dependencies: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDictionary()
@@ -146,8 +151,29 @@ def _namespace(func: Callable[..., Any]) -> Mapping[str, Any]:
     return getattr(inner, "__globals__", {})
 
 
-def _dependency(marker: Depends) -> Dependency:
+def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, dependency: bool) -> Source | None:
+    parts = tuple(_parts(parameter.annotation, namespace))
+    for marker in (parameter.default, *parts):
+        if isinstance(marker, Depends):
+            return _dependency(marker, parameter.name, parts)
+    for part in filter(inspect.isclass, parts):
+        if issubclass(part, BackgroundTasks):
+            return Tasks(part)
+        if dependency and issubclass(part, HttpRequest):
+            return TheRequest()
+    if not dependency or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return None
+    if parameter.name == "request":
+        return TheRequest()
+    return FromURL(required=parameter.default is parameter.empty)
+
+
+def _dependency(marker: Depends, name: str, parts: tuple[Any, ...]) -> Dependency:
     func = marker.dependency
+    if func is None:
+        func = next(filter(inspect.isclass, parts), None)
+    if func is None:
+        raise TypeError(f"Depends() takes the class from the annotation, but that of {name!r} names none.")
     return Dependency(
         func,
         marker.use_cache,
@@ -156,25 +182,22 @@ def _dependency(marker: Depends) -> Dependency:
     )
 
 
-def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, dependency: bool) -> Source | None:
-    annotation = _evaluate(parameter.annotation, namespace)
-    metadata: tuple[Any, ...] = ()
-    if typing.get_origin(annotation) is Annotated:
-        annotation, *rest = typing.get_args(annotation)
-        metadata = tuple(rest)
-    for marker in (parameter.default, *metadata):
-        if isinstance(marker, Depends):
-            return _dependency(marker)
-    for option in (_evaluate(part, namespace) for part in _options(_evaluate(annotation, namespace))):
-        if inspect.isclass(option) and issubclass(option, BackgroundTasks):
-            return Tasks(option)
-        if dependency and inspect.isclass(option) and issubclass(option, HttpRequest):
-            return TheRequest()
-    if not dependency or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        return None
-    if parameter.name == "request":
-        return TheRequest()
-    return FromURL(required=parameter.default is parameter.empty)
+def _parts(annotation: Any, namespace: Mapping[str, Any]) -> Iterator[Any]:
+    """The types and markers in it: through strings, aliases, unions and `Annotated`, however they are nested."""
+    annotation = _evaluate(annotation, namespace)
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        annotation, *metadata = typing.get_args(annotation)
+        yield from (item for item in metadata if isinstance(item, Depends))
+        yield from _parts(annotation, namespace)
+    elif origin in (Union, types.UnionType):
+        for option in typing.get_args(annotation):
+            yield from _parts(option, namespace)
+    elif isinstance(annotation, typing.TypeAliasType):
+        with suppress(*UNKNOWN):
+            yield from _parts(annotation.__value__, namespace)
+    elif annotation is not inspect.Parameter.empty and annotation is not types.NoneType:
+        yield annotation
 
 
 def _evaluate(annotation: Any, namespace: Mapping[str, Any]) -> Any:
@@ -185,12 +208,6 @@ def _evaluate(annotation: Any, namespace: Mapping[str, Any]) -> Any:
     for names in (namespace, {**NAMES, **namespace}):
         try:
             return eval(annotation, dict(names))  # noqa: S307  the source's own annotation
-        except (NameError, AttributeError, TypeError, SyntaxError):
-            continue  # another parameter's type, known to the type checker alone
+        except UNKNOWN:
+            continue
     return annotation
-
-
-def _options(annotation: Any) -> tuple[Any, ...]:
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        return typing.get_args(annotation)
-    return (annotation,)

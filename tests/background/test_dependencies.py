@@ -4,7 +4,7 @@ import functools
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -13,6 +13,7 @@ from django.test import AsyncClient, Client
 from django.urls import path
 
 from notifications.background import BackgroundTasks, Depends, testing
+from notifications.background.dependencies import needs_of
 
 from . import work
 from .work import note
@@ -75,6 +76,13 @@ def view_with(dependency: Any) -> Callable[..., HttpResponse]:
     return view
 
 
+def numbered_with(func: Callable[..., Any]) -> Callable[..., HttpResponse]:
+    def view(request: HttpRequest, number: int, value: Any = Depends(func)) -> HttpResponse:
+        return HttpResponse(str(value))
+
+    return view
+
+
 def aview_with(dependency: Any) -> Callable[..., Any]:
     async def view(request: HttpRequest, value: Any = dependency) -> HttpResponse:
         note("view")
@@ -104,6 +112,47 @@ async def test_I6_every_kind_in_an_async_view(async_client: AsyncClient, setting
     with testing.run_inline():
         assert (await async_client.get("/")).content == b"value"
     assert work.diary == (["view", "exit", "task"] if func in (yields, ayields) else ["view", "task"])
+
+
+class Page:
+    def __init__(self, number: int = 1) -> None:
+        self.number = number
+
+
+type Paged = Annotated[Page, Depends()]
+
+
+def by_default(page: Page = Depends()) -> int:
+    return page.number
+
+
+def by_annotation(page: Annotated[Page, Depends()]) -> int:
+    return page.number
+
+
+def by_alias(page: Paged) -> int:
+    return page.number
+
+
+def by_nested(page: Annotated["Page", Depends()] | None) -> int:
+    return page.number
+
+
+@pytest.mark.parametrize("func", [by_default, by_annotation, by_alias, by_nested])
+def test_I6_without_an_argument_the_annotation_names_the_class(client: Client, settings, func) -> None:
+    """I6: `Depends()`, as upstream; it takes arguments of the URL, as `Depends(Page)` does."""
+    settings.ROOT_URLCONF = (path("", view_with(Depends(func))), path("<int:number>", numbered_with(func)))
+    assert client.get("/").content == b"1"
+    assert client.get("/5").content == b"5"
+
+
+def test_I6_without_a_class_it_says_so() -> None:
+    """I6: neither an argument nor an annotation: the parameter is named."""
+
+    def view(request: HttpRequest, page=Depends()) -> None: ...
+
+    with pytest.raises(TypeError, match="'page'"):
+        needs_of(view)
 
 
 class Sender:

@@ -24,7 +24,17 @@ KINDS = [
     ("get", "/things/", "list"),
     ("post", "/things/7/poke/", "poke 7"),
 ]
-ANNOTATIONS = ["keyword_only", "annotated", "optional", "quoted", "union", "subclass", "unknown_names"]
+ANNOTATIONS = [
+    "keyword_only",
+    "annotated",
+    "optional",
+    "quoted",
+    "union",
+    "aliased",
+    "nested",
+    "subclass",
+    "unknown_names",
+]
 
 
 @pytest.mark.parametrize(("method", "url", "word"), KINDS)
@@ -56,7 +66,7 @@ def test_I2_tutorial_001(client: Client) -> None:
 
 @pytest.mark.parametrize("name", ANNOTATIONS)
 def test_I1_every_way_to_write_the_annotation(client: Client, name: str) -> None:
-    """I1: Annotated, strings, subclasses, keyword-only, `= None`, Optional, and beside types nobody can resolve."""
+    """I1: Annotated, strings, subclasses, keyword-only, `= None`, Optional, aliases, nested, beside unknown types."""
     with testing.run_inline():
         assert client.get(f"/{name}").status_code == 200
     assert work.diary == [name]

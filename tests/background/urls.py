@@ -119,6 +119,20 @@ def union(request, tasks: BackgroundTasks | None = None) -> HttpResponse:
     return HttpResponse()
 
 
+type Ours = BackgroundTasks
+type Unknown = Decimal
+
+
+def aliased(request, tasks: Ours, price: Unknown | None = None) -> HttpResponse:
+    tasks.add_task(note, "aliased")
+    return HttpResponse()
+
+
+def nested(request, tasks: Optional[Annotated[BackgroundTasks, "a remark"]]) -> HttpResponse:  # noqa: UP045
+    tasks.add_task(note, "nested")
+    return HttpResponse()
+
+
 def subclass(request, tasks: MyTasks) -> HttpResponse:
     assert isinstance(tasks, MyTasks)
     tasks.add_task(note, "subclass")
@@ -462,6 +476,8 @@ urlpatterns = [
             optional,
             quoted,
             union,
+            aliased,
+            nested,
             subclass,
             by_name_only,
             unknown_names,
