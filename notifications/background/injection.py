@@ -143,6 +143,7 @@ def inject[F: Callable[..., Any]](func: F) -> F:
             async with AsyncExitStack() as stack:
                 kwargs |= await asolve(missing, scope, stack, _request(args, scope), kwargs)
                 return await func(*args, **kwargs)
+            raise _swallowed(func)
 
         wrapper: Any = ainjected
     else:
@@ -156,6 +157,7 @@ def inject[F: Callable[..., Any]](func: F) -> F:
             with ExitStack() as stack:
                 kwargs |= solve(missing, scope, stack, _request(args, scope), kwargs)
                 return func(*args, **kwargs)
+            raise _swallowed(func)
 
         wrapper = injected
     wrapper.injected = True
@@ -178,6 +180,13 @@ def _scope(func: Callable[..., Any]) -> RequestScope:
             "notifications.background.middleware.BackgroundTasksMiddleware to MIDDLEWARE, or pass them."
         )
     return scope
+
+
+def _swallowed(func: Callable[..., Any]) -> RuntimeError:
+    return RuntimeError(
+        f"{func.__qualname__} raised, and a dependency of it that yields kept the exception to itself: "
+        "there is no response. It must raise that one again, or another."
+    )
 
 
 def _request(args: tuple[Any, ...], scope: RequestScope) -> Any:

@@ -3,14 +3,16 @@
 import functools
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
+from django.views import View
 
 from notifications.background import BackgroundTasks, Depends, testing
 from notifications.background.dependencies import needs_of
@@ -201,3 +203,105 @@ async def test_I6_what_a_plain_call_gives_is_the_value(
     settings.ROOT_URLCONF = (path("", view_with(Depends(given))), path("a", aview_with(Depends(given))))
     assert (await sync_to_async(client.get)("/")).content.decode() == kind
     assert (await async_client.get("/a")).content.decode() == kind
+
+
+class OutOfStockError(Exception):
+    pass
+
+
+def outer(tasks: BackgroundTasks) -> Iterator[str]:
+    note("enter outer")
+    try:
+        yield "outer"
+    finally:
+        note("exit outer")
+        tasks.add_task(note, "task of the exit")
+
+
+async def inner(around: Annotated[str, Depends(outer)]) -> Any:
+    note("enter inner")
+    try:
+        yield f"{around} inner"
+    finally:
+        note("exit inner")
+
+
+def test_I6_dependencies_end_in_reverse_order(client: Client, settings) -> None:
+    """I6: what another one needs ends after it; what is added at the end is not too late."""
+    settings.ROOT_URLCONF = (path("", view_with(Depends(inner))), path("a", aview_with(Depends(inner))))
+    for address in ("/", "/a"):
+        work.forget()
+        with testing.run_inline():
+            assert client.get(address).content == b"outer inner"
+        ends = ["exit inner", "exit outer", "task of the exit"]
+        assert work.diary == ["enter outer", "enter inner", "view", *ends]
+
+
+def broken_entry(around: Annotated[str, Depends(outer)]) -> Iterator[None]:
+    raise OutOfStockError
+    yield
+
+
+def test_I6_what_was_begun_is_ended_when_another_dependency_fails(client: Client, settings) -> None:
+    """I6: the view is not called, the tasks are dropped."""
+    client.raise_request_exception = False
+    settings.ROOT_URLCONF = (path("", view_with(Depends(broken_entry))),)
+    assert client.get("/").status_code == 500
+    testing.wait()
+    assert work.diary == ["enter outer", "exit outer"]
+
+
+def translates() -> Iterator[None]:
+    try:
+        yield
+    except OutOfStockError:
+        raise PermissionDenied from None
+
+
+def swallows() -> Iterator[None]:
+    with suppress(OutOfStockError):
+        yield
+
+
+def breaks() -> Iterator[None]:
+    yield
+    raise OutOfStockError
+
+
+def views_of(dependency: Callable[..., Any], error: type[Exception] | None) -> list[Callable[..., Any]]:
+    """Function and class-based views, sync and async, which add a task and raise `error`, if any."""
+
+    def view(request: HttpRequest, tasks: BackgroundTasks, value=Depends(dependency)) -> HttpResponse:
+        tasks.add_task(note, "dropped")
+        if error is not None:
+            raise error
+        return HttpResponse()
+
+    async def aview(request: HttpRequest, tasks: BackgroundTasks, value=Depends(dependency)) -> HttpResponse:
+        return view(request, tasks)
+
+    class ClassBased(View):
+        def get(self, request: HttpRequest, tasks: BackgroundTasks, value=Depends(dependency)) -> Any:
+            return view(request, tasks)
+
+    class AsyncClassBased(View):
+        async def get(self, request: HttpRequest, tasks: BackgroundTasks, value=Depends(dependency)) -> Any:
+            return view(request, tasks)
+
+    return [view, aview, ClassBased.as_view(), AsyncClassBased.as_view()]
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(
+    ("dependency", "error", "status"),
+    [(translates, OutOfStockError, 403), (swallows, OutOfStockError, 500), (breaks, None, 500)],
+)
+def test_I6_the_end_of_a_dependency_decides(
+    client: Client, settings, dependency, error, status, number
+) -> None:
+    """I6: it may turn an error of the view into another, and cannot make an answer of it; its own is the view's."""
+    client.raise_request_exception = False
+    settings.ROOT_URLCONF = (path("", views_of(dependency, error)[number]),)
+    assert client.get("/").status_code == status
+    testing.wait()
+    assert work.diary == []

@@ -188,6 +188,13 @@ def test_I8_the_responses_own_tasks_run_last(client: Client) -> None:
     assert work.diary == ["injected", "own 1", "own 2", "single"]
 
 
+def test_I8_the_injected_ones_as_the_responses_own_run_once(client: Client) -> None:
+    """I8: `response.background = background_tasks`, as upstream."""
+    with testing.run_inline():
+        client.get("/injected_as_own")
+    assert work.diary == ["once"]
+
+
 def test_I9_never_in_the_api_schema(client: Client) -> None:
     """I9: drf-spectacular sees no parameter of ours, before and after the handler has been wrapped."""
     generators = pytest.importorskip("drf_spectacular.generators")

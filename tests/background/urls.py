@@ -337,6 +337,13 @@ def own_response_tasks(request, tasks: BackgroundTasks) -> HttpResponse:
     return response
 
 
+def injected_as_own(request, tasks: BackgroundTasks) -> HttpResponse:
+    response = HttpResponse()
+    response.background = tasks
+    tasks.add_task(note, "once")
+    return response
+
+
 def own_single_task(request) -> HttpResponse:
     response = HttpResponse()
     response.background = BackgroundTask(anote, "single")
@@ -495,6 +502,7 @@ urlpatterns = [
             unchanged,
             own_response_tasks,
             own_single_task,
+            injected_as_own,
             tasks_add_tasks,
             mixed,
             holds,
