@@ -6,6 +6,7 @@ The windows are those of the clock (UTC), so around a full hour a recipient may 
 sixty minutes. A count is part of the transaction that accepts: what is rolled back was not counted.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
@@ -62,9 +63,9 @@ def _count(digest: str, hour: int, day: int, per_hour: int, per_day: int) -> boo
     return bool(rows.update(**changes))
 
 
-def counted(recipient: str) -> QuerySet[RecipientCount]:
-    """What is counted of this recipient."""
-    return RecipientCount.objects.filter(pk=_digest(recipient))
+def counted(recipients: Iterable[str]) -> QuerySet[RecipientCount]:
+    """What is counted of these recipients."""
+    return RecipientCount.objects.filter(pk__in=[_digest(recipient) for recipient in recipients])
 
 
 def _digest(recipient: str) -> str:

@@ -11,10 +11,12 @@ from collections import Counter
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.tasks import task_backends
 
 from . import limits, metrics
+from .channels import channels
 from .conf import notification_settings
 from .models import FINAL, IdempotencyKey, Notification, NotificationQuerySet, Status, database
 
@@ -48,11 +50,16 @@ def forget(recipient: str, *, dry_run: bool = False) -> Counter[str]:
     Notifications and their attempts are deleted, so what was waiting is not sent; what is being sent at this
     moment arrives, and leaves nothing. The answers that were kept for repeated requests lose their body, and
     their keys stay: a request that is repeated must not send again. The suppression list stays: it is the
-    recipient's own wish. Case does not matter.
+    recipient's own wish. The case of ASCII letters does not matter, nor whether the recipient is spelled as it
+    was given or as it is stored.
     """
-    rows = Notification.objects.using(database()).filter(recipient__iexact=recipient)
-    answers = IdempotencyKey.objects.filter(body__icontains=json.dumps(recipient))
-    counts = limits.counted(recipient)
+    named, answered = Q(), Q()
+    for spelling in (spellings := channels.spellings(recipient)):
+        named |= Q(recipient__iexact=spelling)
+        answered |= Q(body__icontains=json.dumps(spelling, ensure_ascii=False))  # as the answers are written
+    rows = Notification.objects.using(database()).filter(named)
+    answers = IdempotencyKey.objects.filter(answered)
+    counts = limits.counted(spellings)
     if dry_run:
         found = {"notifications": rows.count(), "answers": answers.count(), "counts": counts.count()}
     else:

@@ -145,7 +145,33 @@ def test_a_person_is_forgotten(settings) -> None:
     assert left() == {other.pk}
     assert IdempotencyKey.objects.get(pk="a").body == "{}"
     assert "joann" in IdempotencyKey.objects.get(pk="b").body
-    assert limits.counted("joann@example.com").exists()
+    assert limits.counted(["joann@example.com"]).exists()
     assert RecipientCount.objects.count() == 2
     call_command("forget", "nobody@example.com", stdout=out)
     assert "Nothing is kept" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("you@münchen.de", "you@münchen.de"),
+        ("you@münchen.de", "YOU@xn--mnchen-3ya.de"),
+        ("you@MÜNCHEN.DE", "you@München.de"),
+        ("YOU@EXAMPLE.COM", "you@example.com"),
+        ("ü@example.com", "ü@EXAMPLE.com"),
+        ("ü@example.com", "u\u0308@example.com"),
+    ],
+)
+def test_a_person_is_forgotten_however_the_address_is_spelled(api, settings, given: str, asked: str) -> None:
+    """As it was given or as it is stored: the row, the count, and the stored answer, which is JSON in UTF-8."""
+    settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"hour": 10}
+    body = {"recipient": given, "message": "secret"}
+    headers = {"Idempotency-Key": "once"}
+    assert api.post("/api/v1/notifications", body, "json", headers=headers).status_code == 202
+    assert "secret" in IdempotencyKey.objects.get().body
+    found = retention.forget(asked)
+    assert (found["notifications"], found["answers"]) == (1, 1)
+    assert not Notification.objects.exists()
+    assert IdempotencyKey.objects.get().body == "{}"
+    if given == asked:
+        assert found["counts"] == 1

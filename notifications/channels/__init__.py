@@ -1,9 +1,10 @@
 """The ways out. `channels["log"]` is the channel that CHANNELS configures under that alias."""
 
+from contextlib import suppress
 from typing import Any
 
 from asgiref.local import Local
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from django.utils.connection import BaseConnectionHandler
@@ -35,6 +36,15 @@ class ChannelHandler(BaseConnectionHandler):
         if not (isinstance(channel_class, type) and issubclass(channel_class, BaseChannel)):
             raise InvalidChannel(f"{params['BACKEND']!r} is not a subclass of BaseChannel.")
         return channel_class(alias, params)
+
+    def spellings(self, recipient: str) -> set[str]:
+        """The recipient as it is given here, and as each channel would have stored it: whoever looks for one of its
+        notifications has to look for all of these."""
+        found = {recipient}
+        for channel in self.all():
+            with suppress(ValidationError):  # it is none for this channel
+                found.add(channel.clean_recipient(recipient))
+        return found
 
 
 channels = ChannelHandler()
