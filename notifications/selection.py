@@ -13,6 +13,7 @@ from typing import Any, Self
 from django.db import connections
 from django.db.models import Exists, OuterRef, Q
 
+from .channels import channels
 from .models import Attempt, Notification, NotificationQuerySet
 
 BY_BEGINNING = 1000  # notifications that the beginning of a recipient finds at most
@@ -53,7 +54,7 @@ class Selection:
         if self.since:
             rows = rows.filter(pk__gte=first_id(datetime.fromisoformat(self.since)))
         if self.recipient:
-            rows = rows.filter(recipient=self.recipient)
+            rows = rows.filter(recipient__in=channels.spellings(self.recipient))
         if self.code or self.error:
             last = Attempt.objects.filter(notification=OuterRef("pk"), number=OuterRef("attempt_count"))
             rows = rows.filter(

@@ -25,6 +25,14 @@ def stored(address: str) -> str:
     return folded(clean_address(address))
 
 
+def sought(address: str) -> str:
+    """The same, to look for it: what is no address is folded, and is not found."""
+    try:
+        return stored(address)
+    except ValidationError:
+        return folded(address)
+
+
 def claim(ids: Sequence[str], lease: timedelta, using: str) -> list[Claim]:
     """`statements.claim`, less what is for somebody on the list: that is cancelled instead, with the reason."""
     aliases = [alias for alias in channels.settings if channels[alias].suppressible]

@@ -51,15 +51,15 @@ def search(rows: NotificationQuerySet, text: str, *, by_beginning: bool) -> Noti
     found = searched(text)
     if found.ids or not by_beginning or found.rows().exists():
         return found.narrow(rows)
-    return beginning(rows, found.recipient)
+    local, at, domain = found.recipient.rpartition("@")
+    return beginning(rows, f"{local}{at}{domain.lower() if at else domain}")
 
 
 def searched(text: str) -> Selection:
     try:
         return Selection(ids=(str(UUID(text.strip())),))
     except ValueError:
-        local, at, domain = text.strip().rpartition("@")
-        return Selection(recipient=f"{local}{at}{domain.lower() if at else domain}")
+        return Selection(recipient=text.strip())
 
 
 class IndexedChangeList(ChangeList):

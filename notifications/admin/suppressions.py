@@ -40,7 +40,7 @@ class SuppressionAdmin(admin.ModelAdmin):
 
     form = SuppressionForm
     list_filter = ["reason"]
-    search_fields = ["=address"]
+    search_fields = ["address"]  # see get_search_results
     search_help_text = "A whole address"
     show_full_result_count = False
     readonly_fields = ["masked_address", "brought_by"]
@@ -52,6 +52,13 @@ class SuppressionAdmin(admin.ModelAdmin):
         if obj is None:
             return ["address", "category", "reason", "note"]
         return [self._address(request), "category", "reason", "note", "brought_by", "created_at"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Suppression], search_term: str
+    ) -> tuple[QuerySet[Suppression], bool]:
+        if address := search_term.strip():
+            queryset = queryset.filter(address=suppression.sought(address))
+        return queryset, False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

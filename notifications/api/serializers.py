@@ -196,7 +196,9 @@ class ListQuerySerializer(PageQuerySerializer):
     channel = WholeField(required=False)
     via = WholeField(required=False)
     recipient = WholeField(
-        required=False, help_text="The whole address. Who may not see recipients finds its own only."
+        required=False,
+        help_text="The whole address, as you gave it or as it is shown. "
+        "Who may not see recipients finds its own only.",
     )
     created_after = serializers.DateTimeField(required=False)
     created_before = serializers.DateTimeField(required=False)
@@ -230,7 +232,9 @@ class SuppressionSerializer(serializers.ModelSerializer):
 class SuppressionQuerySerializer(PageQuerySerializer):
     """The query of the list of suppressions."""
 
-    address = WholeField(required=False, help_text="The whole address, in any case.")
+    address = WholeField(
+        required=False, help_text="The whole address, in any case, as you gave it or as it is shown."
+    )
     category = serializers.CharField(
         required=False, allow_blank=True, help_text="Empty for what stops everything."
     )

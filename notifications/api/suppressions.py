@@ -40,7 +40,7 @@ class Suppressions(Door):
             **{name: query[name] for name in ("category", "reason") if name in query}
         )
         if "address" in query:
-            rows = rows.filter(address=suppression.folded(query["address"]))
+            rows = rows.filter(address=suppression.sought(query["address"]))
         found = page(rows, request, query)
         return Response({"next": found.next, "results": SuppressionSerializer(found.rows, many=True).data})
 

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from .. import orders, services
 from ..background import BackgroundTasks, pool
+from ..channels import channels
 from ..models import Notification, NotificationQuerySet
 from .answers import accepted, document, etag_of, headers, retry_after
 from .door import Door
@@ -147,7 +148,9 @@ def _filtered(rows: NotificationQuerySet, query: dict[str, Any]) -> Notification
         rows = rows.filter(created_at__gte=query["created_after"])
     if "created_before" in query:
         rows = rows.filter(created_at__lt=query["created_before"])
-    return rows.filter(**{name: query[name] for name in ("channel", "via", "recipient") if name in query})
+    if "recipient" in query:
+        rows = rows.filter(recipient__in=channels.spellings(query["recipient"]))
+    return rows.filter(**{name: query[name] for name in ("channel", "via") if name in query})
 
 
 def _wanted(request: Request, email: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -27,6 +28,20 @@ def test_the_list(admin_client: Client, accepted: Accept) -> None:
         page = admin_client.get(url, query).content.decode()
         assert str(row.pk) in page
         assert str(other.pk) not in page
+
+
+@pytest.mark.parametrize("given", ["You@MÜNCHEN.de", "You@EXAMPLE.com", "u\u0308@example.com"])
+def test_what_was_given_is_found(admin_client: Client, accepted: Accept, given: str) -> None:
+    """In both lists, though it is stored in another spelling; and so it is chosen for an action on all that match."""
+    row, _ = accepted(recipient=given), accepted()
+    (entry, _), _ = suppression.add(given), suppression.add("other@example.com")
+    for name, found in (("notification", row), ("suppression", entry)):
+        url = reverse(f"admin:notifications_{name}_changelist")
+        page = admin_client.get(url, {"q": given})
+        assert list(page.context["cl"].result_list) == [found]
+    url = f"{reverse('admin:notifications_notification_changelist')}?{urlencode({'q': given})}"
+    chosen = {"action": "cancel", "select_across": "1", "_selected_action": str(row.pk)}
+    assert admin_client.post(url, chosen).context["sample"] == [row]
 
 
 def test_the_detail_shows_the_attempts_and_no_way_to_edit(admin_client: Client, accepted: Accept) -> None:

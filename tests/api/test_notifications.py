@@ -160,6 +160,15 @@ class TestTheList:
         assert len(found("created_after=2020-01-01T00:00:00Z&created_before=2999-01-01T00:00:00Z")) == 3
         assert found("created_before=2020-01-01T00:00:00Z") == set()
 
+    @pytest.mark.parametrize("given", ["You@EXAMPLE.COM", "you@münchen.de", "u\u0308@example.com"])
+    def test_what_was_given_finds_it(self, api: APIClient, given: str) -> None:
+        """So does what is shown instead: the recipient as it is stored."""
+        made = api.post(LIST, NEW | {"recipient": given}, format="json").json()
+        api.post(LIST, NEW, format="json")
+        for recipient in (given, made["recipient"]):
+            [row] = api.get(LIST, {"recipient": recipient}).json()["results"]
+            assert (row["id"], row["recipient"]) == (made["id"], made["recipient"])
+
     @pytest.mark.parametrize(
         ("query", "parameter"),
         [

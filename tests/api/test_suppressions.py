@@ -91,6 +91,16 @@ def test_filters(ann: APIClient) -> None:
     problem(ann.get(f"{LIST}?adress=a@example.com"), 400)
 
 
+@pytest.mark.parametrize("given", ["You@MÜNCHEN.de", "u\u0308@example.com"])
+def test_what_was_given_finds_it(ann: APIClient, given: str) -> None:
+    """So does what is shown instead: the address as it is on the list."""
+    shown = ann.post(LIST, {"address": given}, "json").json()["address"]
+    assert shown != given
+    for address in (given, shown):
+        response = ann.get(LIST, {"address": address})
+        assert [entry["address"] for entry in response.json()["results"]] == [shown]
+
+
 def test_pages(ann: APIClient, django_assert_num_queries: Any) -> None:
     """Newest first, each once, filters kept; as many queries at any depth."""
     made = [suppression.add(f"you{n}@example.com")[0].address for n in range(5)]
