@@ -1,6 +1,5 @@
 """Many in one request: a JSON list, or one JSON object a line (NDJSON). Each item is checked by itself."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from .door import Door
 from .errors import PayloadTooLarge, batch_detail, errors_of
 from .idempotency import answered_once
 from .operations import operation
+from .parsers import get_encoding, parse_json
 from .permissions import owner
 from .serializers import BulkQuerySerializer, NewNotificationSerializer
 
@@ -89,7 +89,8 @@ def _items(request: Request, body: bytes) -> list[Any]:
     if media_type not in {JSON, NDJSON}:
         raise UnsupportedMediaType(media_type)
     try:
-        items = list(_lines(body)) if media_type == NDJSON else _load(body)
+        text = body.decode(get_encoding(request.parser_context))
+        items = list(_lines(text)) if media_type == NDJSON else parse_json(text)
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both
         raise ParseError(f"JSON parse error - {error}") from error
     if not isinstance(items, list):
@@ -100,21 +101,13 @@ def _items(request: Request, body: bytes) -> list[Any]:
     return items
 
 
-def _lines(body: bytes) -> Iterator[Any]:
-    for number, line in enumerate(body.split(b"\n"), start=1):
+def _lines(text: str) -> Iterator[Any]:
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield _load(line)
+                yield parse_json(line)
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from error
-
-
-def _load(text: bytes) -> Any:
-    return json.loads(text.decode(), parse_constant=_refuse_constant)
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _checked(items: list[Any]) -> list[Item]:

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from .errors import LengthRequired, PayloadTooLarge
+from .parsers import JSONParser, get_encoding
 from .throttling import CallerThrottle, refused_from
 
 DISCARDED = 16 * 1024 * 1024  # bytes of a body that is too large, read so that the answer arrives
@@ -22,6 +23,7 @@ class Door(APIView):
     # Names of parameters in the query: a field error about one of these is not about the body.
     query_parameters: ClassVar[list[str]] = []
     throttle_classes = [CallerThrottle]
+    parser_classes = [JSONParser]
 
     @property
     def max_bytes(self) -> int | None:
@@ -37,6 +39,7 @@ class Door(APIView):
         except (NotAuthenticated, AuthenticationFailed):
             refused.add()
             raise
+        get_encoding(request.parser_context)  # refuses one that is none; of the query too, as Django has it
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         answer: Response = super().finalize_response(request, response, *args, **kwargs)

@@ -5,7 +5,6 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,7 +24,6 @@ class Suppressions(Door):
     """All entries, newest first; or a new one."""
 
     rights = {"GET": RIGHT, "POST": RIGHT}
-    parser_classes = [JSONParser]
 
     @property
     def query_parameters(self) -> list[str]:  # type: ignore[override]

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +21,7 @@ from .door import Door
 from .idempotency import answered_once, raw
 from .operations import operation
 from .pagination import page
+from .parsers import JSONParser
 from .permissions import may, owner, visible
 from .serializers import (
     ListQuerySerializer,
@@ -41,6 +42,7 @@ class SendNotification(Door):
 
     rights = {"POST": "add_notification"}
     query_parameters = ["message", "via"]
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
 
     @operation("send")
     def post(self, request: Request, email: str, background_tasks: BackgroundTasks) -> HttpResponseBase:
@@ -64,7 +66,6 @@ class Notifications(Door):
     """All that the caller may know of, newest first; or a new one."""
 
     rights = {"GET": "view_notification", "POST": "add_notification"}
-    parser_classes = [JSONParser]
 
     @property
     def query_parameters(self) -> list[str]:  # type: ignore[override]

@@ -87,6 +87,8 @@ def test_on_threads(api: APIClient) -> None:
         ("[", "application/json", 400, "JSON parse error"),
         ("", "application/json", 400, "JSON parse error"),
         ("[NaN]", "application/json", 400, "NaN"),
+        (b"[\xe9]", "application/json; charset=utf-8", 400, "JSON parse error"),
+        ("[]", "application/json; charset=zlib", 400, "Unsupported charset"),
         (b"[\xff]", "application/json", 400, "JSON parse error"),
         ("[]", "text/csv", 415, "text/csv"),
         ("[1, 2, 3]", "application/json", 413, "at most 2"),
@@ -102,6 +104,26 @@ def test_what_is_no_batch(
     document = problem(api.generic("POST", BULK, body, content_type), status)
     assert detail in document["detail"]
     assert not Notification.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content_type", "where"), [("application/json", ""), ("application/x-ndjson", "line 2: ")]
+)
+def test_nested_without_end(api: APIClient, content_type: str, where: str) -> None:
+    """400, whatever the reader of JSON makes of it."""
+    document = problem(api.generic("POST", BULK, "[]\n" * bool(where) + "[" * 100_000, content_type), 400)
+    assert document["detail"] == f"JSON parse error - {where}it is nested too deeply"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-ndjson"])
+@pytest.mark.parametrize("charset", ["latin-1", "utf-16"])
+def test_in_another_charset(api: APIClient, content_type: str, charset: str) -> None:
+    """The charset of the Content-Type holds, as it does for one notification."""
+    text = json.dumps(GOOD | {"message": "caf\xe9"}, ensure_ascii=False)
+    text = f"[{text}]" if content_type == "application/json" else f"{text}\n{text}"
+    response = api.generic("POST", BULK, text.encode(charset), f"{content_type}; charset={charset}")
+    assert {result["code"] for result in response.json()["results"]} == {202}
+    assert set(Notification.objects.values_list("message", flat=True)) == {"caf\xe9"}
 
 
 def test_a_batch_may_be_larger_than_one(api: APIClient, settings: Any) -> None:

@@ -78,6 +78,12 @@ class TestMaking:
         assert "example.com" not in str(document)
         assert Notification.objects.count() == OrmQ.objects.count() == 0
 
+    @pytest.mark.parametrize("path", [LIST, "/api/v1/suppressions"])
+    def test_nested_without_end(self, api: APIClient, path: str) -> None:
+        """400, whatever the reader of JSON makes of it."""
+        response = api.generic("POST", path, '{"a":' * 100_000, "application/json")
+        assert "nested too deeply" in problem(response, 400)["detail"]
+
     def test_dedupe_key(self, api: APIClient, caller: Any) -> None:
         """One notification for each key of a caller: asked again, 200 with the one that is there."""
         first = api.post(LIST, NEW | {"dedupe_key": "order 7"}, format="json")

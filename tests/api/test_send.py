@@ -157,6 +157,8 @@ def test_what_the_body_wins_over_is_looked_at(api: APIClient, query: str, code: 
         ("{", "application/json", 400, "JSON parse error"),
         ("[1]", "application/json", 400, "Expected a dictionary"),
         ('{"message": NaN}', "application/json", 400, "JSON"),
+        ("[" * 100_000, "application/json", 400, "JSON parse error - it is nested too deeply"),
+        ('{"message": "hi"}', "application/json; charset=zlib", 400, "Unsupported charset"),
         ('{"message": 5}', "application/json", 400, "Not a valid string"),
         ('{"message": {"a": 1}}', "application/json", 400, "Not a valid string"),
         ('{"message": ""}', "application/json", 400, "blank"),
