@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from .errors import LengthRequired, PayloadTooLarge
-from .parsers import JSONParser, get_encoding
+from .parsers import JSONParser, check_escapes, get_encoding
 from .throttling import CallerThrottle, refused_from
 
 DISCARDED = 16 * 1024 * 1024  # bytes of a body that is too large, read so that the answer arrives
@@ -39,7 +39,9 @@ class Door(APIView):
         except (NotAuthenticated, AuthenticationFailed):
             refused.add()
             raise
-        get_encoding(request.parser_context)  # refuses one that is none; of the query too, as Django has it
+        encoding = get_encoding(request.parser_context)  # of the body, and so, with Django, of the query
+        if "%" in (query := request.META.get("QUERY_STRING", "")):
+            check_escapes(query, encoding)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         answer: Response = super().finalize_response(request, response, *args, **kwargs)

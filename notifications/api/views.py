@@ -7,7 +7,6 @@ from uuid import UUID
 from django.http import HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
-from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,7 +20,7 @@ from .door import Door
 from .idempotency import answered_once, raw
 from .operations import operation
 from .pagination import page
-from .parsers import JSONParser
+from .parsers import FormParser, JSONParser, MultiPartParser
 from .permissions import may, owner, visible
 from .serializers import (
     ListQuerySerializer,

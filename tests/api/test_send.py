@@ -159,6 +159,8 @@ def test_what_the_body_wins_over_is_looked_at(api: APIClient, query: str, code: 
         ('{"message": NaN}', "application/json", 400, "JSON"),
         ("[" * 100_000, "application/json", 400, "JSON parse error - it is nested too deeply"),
         ('{"message": "hi"}', "application/json; charset=zlib", 400, "Unsupported charset"),
+        ("message=%E9", "application/x-www-form-urlencoded", 400, "not utf-8"),
+        ("--b\r\nContent-Disposition: form-data; na", "multipart/form-data; boundary=b", 400, "boundary"),
         ('{"message": 5}', "application/json", 400, "Not a valid string"),
         ('{"message": {"a": 1}}', "application/json", 400, "Not a valid string"),
         ('{"message": ""}', "application/json", 400, "blank"),
@@ -172,6 +174,18 @@ def test_what_the_body_wins_over_is_looked_at(api: APIClient, query: str, code: 
 def test_a_bad_body(api: APIClient, body: str, content_type: str, status: int, detail: str) -> None:
     """4xx that says what is wrong; nothing is stored, nothing enqueued."""
     assert detail in problem(api.post(SEND, body, content_type=content_type), status)["detail"]
+
+
+def test_a_form_in_another_charset(api: APIClient) -> None:
+    """What is percent-encoded is bytes of the charset that the form names, in the query too."""
+    content_type = "application/x-www-form-urlencoded; charset=latin-1"
+    assert api.post(SEND, "message=caf%E9", content_type=content_type).status_code == 200
+    assert Notification.objects.get().message == "caf\xe9"
+
+
+def test_a_query_that_is_no_text(api: APIClient) -> None:
+    """400, not a text with U+FFFD in it."""
+    assert "not utf-8" in problem(api.post(f"{SEND}?message=%E9"), 400)["detail"]
 
 
 def test_what_is_not_there(api: APIClient) -> None:
