@@ -107,11 +107,13 @@ class Notifications(Door):
         if not seconds or notification is None or not isinstance(response, Response):
             return response
         tasks.hand_to(pool.submit)
-        if wait_until_settled(notification.pk, seconds):
+        is_settled = wait_until_settled(notification.pk, seconds)
+        if is_settled:
             response = document(notification.pk, request)
             for name, value in headers(notification).items():
                 response[name] = value
-        response["Preference-Applied"] = f"wait={seconds:g}"
+        if is_settled is not None:
+            response["Preference-Applied"] = f"wait={seconds:g}"
         return response
 
 
@@ -124,8 +126,11 @@ class NotificationDetail(Door):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         notification = get_object_or_404(visible(request), pk=pk)
         seconds = preferred_wait(request)
-        if seconds and not notification.is_settled and wait_until_settled(notification.pk, seconds):
-            notification.refresh_from_db()
+        is_settled: bool | None = notification.is_settled
+        if seconds and not is_settled:
+            is_settled = wait_until_settled(notification.pk, seconds)
+            if is_settled:
+                notification.refresh_from_db()
         etag = etag_of(notification, request)
         response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
         if response is None:
@@ -134,7 +139,7 @@ class NotificationDetail(Door):
         response["Cache-Control"] = "private, no-cache"
         if not notification.is_final:
             response["Retry-After"] = retry_after(notification)
-        if seconds:
+        if seconds and is_settled is not None:
             response["Preference-Applied"] = f"wait={seconds:g}"
         return response
 

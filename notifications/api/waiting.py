@@ -25,13 +25,13 @@ def preferred_wait(request: Request) -> float:
     return 0
 
 
-def wait_until_settled(id: UUID, seconds: float) -> bool:
-    """Wait for a status that changes no more by itself. True: it has one.
+def wait_until_settled(id: UUID, seconds: float) -> bool | None:
+    """Wait for a status that changes no more by itself. True: it has one. None: nobody waited, for too many do.
 
     Looks by one short query at a time, in no transaction.
     """
-    if seconds <= 0 or not waiters.acquire(blocking=False):
-        return False
+    if not waiters.acquire(blocking=False):
+        return None
     try:
         deadline, pause = time.monotonic() + seconds, FIRST_LOOK
         while True:

@@ -250,14 +250,21 @@ class TestWaiting:
         worker.join()
         assert document["status"] == "sent"
 
-    def test_only_so_many_wait(self, accepted: Accepted) -> None:
-        """Past the bound a request is answered at once, without a look: waiting takes no more threads than that."""
+    def test_only_so_many_wait(self, api: APIClient, accepted: Accepted) -> None:
+        """Past the bound a request is answered at once, without a look, and no wait is claimed: waiting takes no more
+        threads than that."""
         notification = accepted()
+        unfinished = accepted()
         deliver(notification)
         taken = [waiting.waiters.acquire(blocking=False) for _ in range(5)]
         try:
             assert taken == [True] * 4 + [False]
-            assert waiting.wait_until_settled(notification.pk, 60) is False
+            assert waiting.wait_until_settled(notification.pk, 60) is None
+            for response in (
+                api.post(LIST, NEW, format="json", headers={"Prefer": "wait=9"}),
+                api.get(f"{LIST}/{unfinished.pk}", headers={"Prefer": "wait=9"}),
+            ):
+                assert "Preference-Applied" not in response
         finally:
             for _ in range(4):
                 waiting.waiters.release()
