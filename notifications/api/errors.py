@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import status
-from rest_framework.exceptions import APIException, ErrorDetail, Throttled, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowed, Throttled, ValidationError
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
@@ -126,6 +126,15 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Django's handler404."""
     return _page(request, status.HTTP_404_NOT_FOUND, "There is nothing at this address.")
+
+
+def method_not_allowed(request: HttpRequest, allowed: list[str]) -> JsonResponse:
+    """For views that are not REST framework's."""
+    response = _page(
+        request, status.HTTP_405_METHOD_NOT_ALLOWED, str(MethodNotAllowed(str(request.method)).detail)
+    )
+    response["Allow"] = ", ".join(allowed)
+    return response
 
 
 def server_error(request: HttpRequest) -> JsonResponse:

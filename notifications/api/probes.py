@@ -4,27 +4,43 @@
 is sent, and how fast, is nobody's business.
 """
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.csrf import csrf_exempt
 from prometheus_client import CONTENT_TYPE_LATEST
 from rest_framework.request import Request
 
 from .. import health, metrics
 from .door import Door
+from .errors import method_not_allowed
+
+Probe = Callable[[HttpRequest], HttpResponse]
 
 
-@never_cache
-@require_safe
+def looked_at(probe: Probe) -> Probe:
+    """GET and HEAD; any other method is 405, a problem document as everywhere."""
+
+    @csrf_exempt  # Django's page about a token that is missing would come first, and tell a machine nothing
+    @never_cache
+    @wraps(probe)
+    def view(request: HttpRequest) -> HttpResponse:
+        allowed = ["GET", "HEAD"]
+        return probe(request) if request.method in allowed else method_not_allowed(request, allowed)
+
+    return view
+
+
+@looked_at
 def livez(request: HttpRequest) -> HttpResponse:
     """The process answers. It asks nobody else: a database that is down is no reason to kill a web process."""
     return JsonResponse({"status": "ok"})
 
 
-@never_cache
-@require_safe
+@looked_at
 def readyz(request: HttpRequest) -> HttpResponse:
     """200, or 503 with what is missing: no traffic should come here until it is there.
 

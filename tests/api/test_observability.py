@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.tasks import task_backends
+from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
@@ -78,6 +79,15 @@ class TestProbes:
         with django_assert_num_queries(0):
             response = client.get("/livez")
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
+        assert "no-store" in response["Cache-Control"]
+
+    @pytest.mark.parametrize("path", ["/livez", "/readyz"])
+    @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+    def test_are_only_looked_at(self, path: str, method: str) -> None:
+        """405 as a problem document that says what is allowed; Django's page about CSRF is nothing for a machine."""
+        response = Client(enforce_csrf_checks=True).generic(method, path)
+        problem(response, 405)
+        assert response["Allow"] == "GET, HEAD"
         assert "no-store" in response["Cache-Control"]
 
     def test_ready(self, client: Any) -> None:
