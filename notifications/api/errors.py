@@ -13,6 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
 from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowed, Throttled, ValidationError
 from rest_framework.settings import api_settings
@@ -126,6 +127,12 @@ def permission_denied(request: HttpRequest, exception: Exception) -> JsonRespons
 def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
     """Django's handler404."""
     return _page(request, status.HTTP_404_NOT_FOUND, "There is nothing at this address.")
+
+
+@csrf_exempt  # nothing is done here
+def nowhere(request: HttpRequest) -> JsonResponse:
+    """A view for addresses of the API that lead to nothing."""
+    return not_found(request, Http404())
 
 
 def method_not_allowed(request: HttpRequest, allowed: list[str]) -> JsonResponse:

@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from .actions import CancelNotification, ConfirmNotification, ResendNotification, SendNotificationAgain
 from .bulk import NotificationsInBulk
+from .errors import nowhere
 from .probes import Metrics, livez, readyz
 from .schema import docs, schema
 from .suppressions import SuppressionDetail, Suppressions
@@ -35,4 +36,6 @@ urlpatterns = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),
+    # Whatever else looks like an address of the API. Without it, and with DEBUG on, Django would answer by a page.
+    re_path(r"^[/]*(?:api|send-notification)(?:/|\Z)", nowhere, name="nowhere"),
 ]

@@ -44,7 +44,7 @@ def test_every_address_is_in_it(api: APIClient) -> None:
     """No call of the API is left out, and each says what an error looks like."""
     schema = api.get("/api/v1/schema").json()
     ours = {pattern.name for pattern in urls.urlpatterns}
-    assert ours - {"schema", "docs", "livez", "readyz", "metrics"} == {
+    assert ours - {"schema", "docs", "livez", "readyz", "metrics", "nowhere"} == {
         "send-notification",
         "notifications",
         "notifications-bulk",

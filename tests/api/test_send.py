@@ -198,6 +198,27 @@ def test_what_is_not_there(api: APIClient) -> None:
     assert response["Allow"] == "POST, OPTIONS"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api",
+        "/api/v1/nope",
+        "/api/v1/notifications/",
+        "/send-notification",
+        "/send-notification/",
+        "//send-notification/you@example.com",
+        "//api/v1/notifications",
+    ],
+)
+@pytest.mark.parametrize("debug", [True, False])
+def test_what_looks_like_an_address(settings: Any, path: str, debug: bool) -> None:
+    """404 as a problem document, for every method, also where DEBUG would make a page of it."""
+    settings.DEBUG = debug
+    for method in ("GET", "POST", "DELETE"):
+        # The client would take what follows two slashes for a host.
+        problem(Client(enforce_csrf_checks=True).generic(method, "/", PATH_INFO=path), 404)
+
+
 def test_a_bug_is_a_problem_document_without_a_traceback(
     admin_user: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
