@@ -9,13 +9,25 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    PermissionDenied,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
-from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowed, Throttled, ValidationError
+from rest_framework.exceptions import (
+    APIException,
+    ErrorDetail,
+    MethodNotAllowed,
+    ParseError,
+    Throttled,
+    ValidationError,
+)
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
@@ -157,6 +169,8 @@ def _translated(exception: Exception) -> Exception:
         return ValidationError({str(at): batch_detail(error) for at, error in exception.errors.items()})
     if isinstance(exception, OperationalError | InterfaceError):
         return DatabaseAway()
+    if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
+        return ParseError("There are too many fields.")
     if isinstance(exception, InvalidStatus):
         return Conflict(str(exception))
     if isinstance(exception, RecipientLimitReached):

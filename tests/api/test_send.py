@@ -159,6 +159,7 @@ def test_what_the_body_wins_over_is_looked_at(api: APIClient, query: str, code: 
         ('{"message": NaN}', "application/json", 400, "JSON"),
         ("[" * 100_000, "application/json", 400, "JSON parse error - it is nested too deeply"),
         ('{"message": "hi"}', "application/json; charset=zlib", 400, "Unsupported charset"),
+        ("a=1&" * 2000, "application/x-www-form-urlencoded", 400, "too many fields"),
         ("message=%E9", "application/x-www-form-urlencoded", 400, "not utf-8"),
         ("--b\r\nContent-Disposition: form-data; na", "multipart/form-data; boundary=b", 400, "boundary"),
         ('{"message": 5}', "application/json", 400, "Not a valid string"),
