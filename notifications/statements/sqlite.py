@@ -13,10 +13,12 @@ from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, 
 FORMAT = "'%%Y-%%m-%%d %%H:%%M:%%f'"
 NOW = f"strftime({FORMAT}, 'now')"
 
+# `|| '000'`: callers filter by `created_at`, and times are compared as text. Theirs have microseconds, and '….595' is
+# less than '….595000'. The other times are compared with the clock, which tells milliseconds.
 DUE = f"coalesce(value ->> {len(INSERTED) - 1}, {NOW})"
 INSERT = f"""
     INSERT INTO {NOTIFICATION} ({", ".join(INSERTED)}, next_attempt_at, created_at, attempt_count)
-    SELECT {", ".join(f"value ->> {n}" for n in range(len(INSERTED) - 1))}, {DUE}, {DUE}, {NOW}, 0
+    SELECT {", ".join(f"value ->> {n}" for n in range(len(INSERTED) - 1))}, {DUE}, {DUE}, {NOW} || '000', 0
     FROM json_each(%s)
     RETURNING created_at || ''
 """  # noqa: S608 (constants, here and below)

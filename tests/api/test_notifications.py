@@ -166,6 +166,19 @@ class TestTheList:
         assert len(found("created_after=2020-01-01T00:00:00Z&created_before=2999-01-01T00:00:00Z")) == 3
         assert found("created_before=2020-01-01T00:00:00Z") == set()
 
+    def test_the_time_that_is_shown(self, api: APIClient) -> None:
+        """From then on, and not before it: the same on both databases, to the microsecond."""
+        made = api.post(LIST, NEW, format="json").json()
+
+        def found(**query: Any) -> list[str]:
+            return [row["id"] for row in api.get(LIST, query).json()["results"]]
+
+        moment = datetime.fromisoformat(made["created_at"])
+        later = (moment + timedelta(microseconds=1)).isoformat()
+        assert found(created_after=made["created_at"]) == [made["id"]]
+        assert found(created_before=made["created_at"]) == found(created_after=later) == []
+        assert found(created_before=later) == [made["id"]]
+
     @pytest.mark.parametrize("given", ["You@EXAMPLE.COM", "you@münchen.de", "u\u0308@example.com"])
     def test_what_was_given_finds_it(self, api: APIClient, given: str) -> None:
         """So does what is shown instead: the recipient as it is stored."""
