@@ -190,13 +190,23 @@ class TestTheCommand:
         problem(ann.get(LIST), 401)
 
     @pytest.mark.parametrize(
-        "arguments", [["shop"], ["shop", "--can", "fly"], ["nobody", "--revoke"]], ids=str
+        ("arguments", "reason"),
+        [
+            (["shop"], "--can"),
+            (["shop", "--can", "fly"], "Unknown right"),
+            (["nobody", "--revoke"], "no user"),
+            (["", "--can", "send"], "no name of a user"),
+            (["x" * 151, "--can", "send"], "no name of a user"),
+            *((["shop", "--can", "send", "--days", days], "--days") for days in ("0", "-1", "9" * 12)),
+        ],
+        ids=str,
     )
-    def test_refuses(self, arguments: list[str]) -> None:
-        """What it cannot do is said, and nothing is made."""
-        with pytest.raises(CommandError):
+    def test_refuses(self, django_user_model: Any, arguments: list[str], reason: str) -> None:
+        """What it cannot do is said, and nothing is made: no user, no token that has expired already."""
+        with pytest.raises(CommandError, match=reason):
             call_command("token", *arguments)
         assert not Token.objects.exists()
+        assert not django_user_model.objects.exists()
 
 
 class TestTheAdmin:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
@@ -20,6 +21,7 @@ RIGHTS = {
     "read-all": ["view_notification", "view_all_notifications"],
     "recipients": ["view_recipient"],
 }
+LONGEST = 36_500  # days: a hundred years, and no time that is out of any range
 
 
 class Command(BaseCommand):
@@ -44,11 +46,18 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no user {name!r}.")
             self.stdout.write(f"{Token.objects.filter(user=user).revoke()} token(s) of {name} revoked.")
             return
+        if days is not None and not 0 < days <= LONGEST:
+            raise CommandError(f"--days is a number from 1 to {LONGEST}.")
         rights = [right.strip() for right in can.split(",") if right.strip()]
         if unknown := [right for right in rights if right not in RIGHTS]:
             raise CommandError(f"Unknown right: {', '.join(unknown)}. Choose of: {', '.join(RIGHTS)}.")
-        if user is None and not rights:
-            raise CommandError(f"{name!r} will be a new user: say what it --can do.")
+        if user is None:
+            if not rights:
+                raise CommandError(f"{name!r} will be a new user: say what it --can do.")
+            try:  # as `createsuperuser` does; nothing else looks at a name
+                users.model._meta.get_field("username").clean(name, None)  # noqa: SLF001 (a documented API)
+            except ValidationError as error:
+                raise CommandError(f"{name!r} is no name of a user: {' '.join(error.messages)}") from error
         with transaction.atomic():
             if user is None:
                 user = users.create_user(username=name)  # no password: it comes with tokens only
