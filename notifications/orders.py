@@ -141,6 +141,8 @@ def _clean(**fields: Any) -> dict[str, Any]:
     for name in ("subject", "message", "html", "dedupe_key"):
         if "\0" in fields[name]:
             errors[name] = ValidationError("Null characters are not allowed.", code="null_characters")
+    if not fields["message"]:
+        errors["message"] = ValidationError("A message may not be empty.", code="blank")
     if len(fields["message"]) > limit:
         errors["message"] = ValidationError(f"A message has at most {limit} characters.", code="max_length")
     if len(fields["subject"]) > 255 or "\n" in fields["subject"] or "\r" in fields["subject"]:

@@ -86,13 +86,26 @@ def test_notify_reports_a_failure(log_file: Path, settings: Any) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("args", "reason"),
-    [(["nobody"], "recipient: "), (["you@example.com", "--via", "pigeon"], "via: Unknown")],
+    [
+        (["nobody"], "recipient: "),
+        (["you@example.com", "--via", "pigeon"], "via: Unknown"),
+        (["you@example.com", ""], "message: A message may not be empty"),
+    ],
 )
 def test_notify_refuses(args: list[str], reason: str) -> None:
     """Exit status 1, and nothing is stored."""
     with pytest.raises(CommandError, match=reason):
         run("notify", *args)
     assert Notification.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_notify_without_tables() -> None:
+    """The way out instead of a traceback."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE notifications_notification RENAME TO elsewhere")
+    with pytest.raises(CommandError, match=r"manage\.py migrate"):
+        run("notify", "you@example.com")
 
 
 @pytest.mark.django_db
