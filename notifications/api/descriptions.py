@@ -76,13 +76,14 @@ REASONS = {
     415: "The body is of a type that is not known here.",
     422: "The Idempotency-Key came with another request before.",
     429: "Too often; `Retry-After` says when to come back.",
+    503: "The database cannot be used at the moment.",
 }
 
 
 def _problems(*codes: int) -> dict[Any, Any]:
     return {
         (code, "application/problem+json"): OpenApiResponse(ProblemSerializer, REASONS[code])
-        for code in (401, 403, 411, 413, 429, *codes)
+        for code in (401, 403, 411, 413, 429, 503, *codes)
     }
 
 
@@ -108,7 +109,7 @@ WAIT = OpenApiParameter(
     description="`wait=N`: answer when it has ended, or after N seconds (RFC 7240).",
 )
 LOCATION = _header("Location", [200, 202], "Where to look what became of it.")
-RETRY_AFTER = _header("Retry-After", [409, 429], "Seconds.")
+RETRY_AFTER = _header("Retry-After", [409, 429, 503], "Seconds.")
 TAKEN = [
     _header("Notification-Via", [200, 202], "Who took it: what was asked for, or its fallback."),
     _header("Notification-Requested-Via", [200, 202], "Who was asked for, where that is down."),
@@ -139,7 +140,7 @@ send = extend_schema(
         *TAKEN,
         RETRY_AFTER,
     ],
-    request={"application/json": SendSerializer},
+    request=SendSerializer,
     responses={200: SentSerializer} | _problems(400, 409, 415, 422),
 )
 list_notifications = extend_schema(
@@ -178,7 +179,7 @@ detail = extend_schema(
         WAIT,
         OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER, description="An ETag of before."),
         _header("ETag", [200, 304], "Changes when the notification does."),
-        _header("Retry-After", [200, 304, 429], "Seconds until it is worth asking again."),
+        _header("Retry-After", [200, 304, 429, 503], "Seconds until it is worth asking again."),
     ],
     responses={200: NotificationSerializer, 304: None} | _problems(404),
 )

@@ -59,9 +59,27 @@ def test_every_address_is_in_it(api: APIClient) -> None:
     operations = [op for path in schema["paths"].values() for op in path.values()]
     assert len(operations) == 13
     for operation in operations:
-        for code in ("401", "403", "429"):
+        for code in ("401", "403", "429", "503"):
             assert list(operation["responses"][code]["content"]) == ["application/problem+json"]
         assert "background_tasks" not in json.dumps(operation)  # I9: injection is nobody's parameter
+
+
+@pytest.mark.django_db
+def test_the_bodies_that_are_taken(api: APIClient) -> None:
+    """Forms by the call that reads them, and by no other."""
+    paths = api.get("/api/v1/schema").json()["paths"]
+    bodies = {
+        path: set(calls["post"]["requestBody"]["content"])
+        for path, calls in paths.items()
+        if "requestBody" in calls.get("post", {})
+    }
+    forms = {"application/x-www-form-urlencoded", "multipart/form-data"}
+    assert bodies == {
+        "/send-notification/{email}": {"application/json", *forms},
+        "/api/v1/notifications": {"application/json"},
+        "/api/v1/notifications/bulk": {"application/json", "application/x-ndjson"},
+        "/api/v1/suppressions": {"application/json"},
+    }
 
 
 @pytest.mark.django_db
