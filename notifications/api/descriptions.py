@@ -72,6 +72,7 @@ REASONS = {
     404: "There is none, or the caller may not know of it.",
     409: "Its status does not allow it; or the first request with this key is still being answered.",
     411: "A body needs a Content-Length.",
+    412: "It is not as If-Match says; a weak ETag never is.",
     413: "The body, or the list in it, is too large.",
     415: "The body is of a type that is not known here.",
     422: "The Idempotency-Key came with another request before.",
@@ -181,7 +182,7 @@ detail = extend_schema(
         _header("ETag", [200, 304], "Changes when the notification does."),
         _header("Retry-After", [200, 304, 429, 503], "Seconds until it is worth asking again."),
     ],
-    responses={200: NotificationSerializer, 304: None} | _problems(404),
+    responses={200: NotificationSerializer, 304: None} | _problems(404, 412),
 )
 cancel = extend_schema(
     operation_id="cancel",

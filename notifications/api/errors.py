@@ -55,6 +55,12 @@ class Conflict(APIException):
     default_code = "conflict"
 
 
+class PreconditionFailed(APIException):
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+    default_code = "precondition_failed"
+    default_detail = "It is not as If-Match says. A weak ETag never is (RFC 9110, 13.1.1)."
+
+
 class InFlight(Conflict):
     default_code = "in_flight"
     default_detail = "The first request with this Idempotency-Key is still being answered. Ask again."

@@ -17,6 +17,7 @@ from ..channels import channels
 from ..models import Notification, NotificationQuerySet
 from .answers import accepted, document, etag_of, headers, retry_after
 from .door import Door
+from .errors import PreconditionFailed
 from .idempotency import answered_once, raw
 from .operations import operation
 from .pagination import page
@@ -133,6 +134,8 @@ class NotificationDetail(Door):
                 notification.refresh_from_db()
         etag = etag_of(notification, request)
         response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
+        if response is not None and response.status_code == PreconditionFailed.status_code:
+            raise PreconditionFailed  # Django's own is empty
         if response is None:
             response = Response(NotificationSerializer(notification, context={"request": request}).data)
         response["ETag"] = etag

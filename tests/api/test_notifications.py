@@ -232,6 +232,12 @@ class TestTheDetail:
         assert (changed.status_code, changed.json()["status"]) == (200, "sent")
         assert "Retry-After" not in changed
 
+    def test_a_precondition(self, api: APIClient, accepted: Accepted) -> None:
+        """If-Match compares strongly, and the tag is weak: 412, which is a problem document as every error is."""
+        location = f"{LIST}/{accepted().pk}"
+        problem(api.get(location, headers={"If-Match": api.get(location)["ETag"]}), 412)
+        assert api.get(location, headers={"If-Match": "*"}).status_code == 200
+
 
 class TestWaiting:
     """`Prefer: wait=N` holds the answer until there is an end, within bounds."""
