@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.validators import RegexValidator
+from django.db.models import TextChoices
 from rest_framework import serializers
 
 from ..conf import notification_settings
@@ -27,6 +28,11 @@ class ChannelField(serializers.CharField):
 
 class CursorField(serializers.CharField):
     """A place in the list."""
+
+
+def unknown_choice(choices: type[TextChoices]) -> dict[str, Any]:
+    """`error_messages` that say what there is. REST framework's repeats what came, whatever that is."""
+    return {"invalid_choice": f"Choose one of: {', '.join(choices.values)}."}
 
 
 class TextField(serializers.CharField):
@@ -191,7 +197,10 @@ class ListQuerySerializer(PageQuerySerializer):
     """The query of the list of notifications."""
 
     status = serializers.MultipleChoiceField(
-        choices=Status.choices, required=False, help_text="May be given again."
+        choices=Status.choices,
+        required=False,
+        help_text="May be given again.",
+        error_messages=unknown_choice(Status),
     )
     channel = WholeField(required=False)
     via = WholeField(required=False)
@@ -238,4 +247,6 @@ class SuppressionQuerySerializer(PageQuerySerializer):
     category = serializers.CharField(
         required=False, allow_blank=True, help_text="Empty for what stops everything."
     )
-    reason = serializers.ChoiceField(choices=SuppressionReason.choices, required=False)
+    reason = serializers.ChoiceField(
+        choices=SuppressionReason.choices, required=False, error_messages=unknown_choice(SuppressionReason)
+    )

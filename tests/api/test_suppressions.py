@@ -86,8 +86,11 @@ def test_filters(ann: APIClient) -> None:
     assert found(ann, "category=") == found(ann, "reason=bounce") == ["a@example.com"]
     assert found(ann, "address=b@example.com&category=") == found(ann, "address=nobody") == []
     assert found(ann, "address=%0D") == found(ann, "address=%20a@example.com") == []  # as it came
-    for query, parameter in {"reason=x": "reason", "page_size=0": "page_size", "cursor=!": "cursor"}.items():
-        assert problem(ann.get(f"{LIST}?{query}"), 400)["errors"][0]["parameter"] == parameter
+    wrong = {"reason=a@example.com": "reason", "page_size=0": "page_size", "cursor=!": "cursor"}
+    for query, parameter in wrong.items():
+        document = problem(ann.get(f"{LIST}?{query}"), 400)
+        assert document["errors"][0]["parameter"] == parameter
+        assert "example.com" not in str(document)
     problem(ann.get(f"{LIST}?adress=a@example.com"), 400)
 
 
