@@ -1,5 +1,6 @@
 """A worker's work, in this process: what is merged, what is recorded, what goes back."""
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.utils import timezone
 from django_q.models import Failure, OrmQ, Success, Task
 from django_q.tasks import async_task
 
+from notifications.backends.mergeable import mergeable
 from notifications.backends.queue import OrmBroker
 from notifications.backends.queue.aftermath import TIMEOUT, settle_crashed
 from notifications.backends.queue.calls import plan
@@ -153,6 +155,10 @@ def unpicklable() -> Any:
     return lambda: None
 
 
+def add(first: int, second: int) -> int:
+    return first + second
+
+
 HOOKED: list[Any] = []
 
 
@@ -172,6 +178,47 @@ def test_hooks_of_django_q_are_called() -> None:
 
 def twice(number: int) -> int:
     return 2 * number
+
+
+class Adder:
+    """A callable object."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    def __call__(self, second: int) -> int:
+        return self.first + second
+
+
+@pytest.mark.parametrize(
+    ("func", "path"),
+    [
+        (functools.partial(add, 1), "tests.queue.test_execution.add"),
+        (functools.partial(functools.partial(add, first=1)), "tests.queue.test_execution.add"),
+        (Adder(1), "tests.queue.test_execution.Adder"),
+        (Adder(1).__call__, "tests.queue.test_execution.Adder.__call__"),
+    ],
+    ids=["partial", "partial of a partial", "object", "bound method"],
+)
+def test_whatever_can_be_called_runs(func: Callable[..., int], path: str) -> None:
+    """Law: `async_task` takes all that pickles and can be called; its row names what is called in the end."""
+    async_task(func, second=2)
+    assert run(claimed()) == ([], {})
+    row = Success.objects.get()
+    assert (row.result, row.func) == (3, path)
+
+
+@mergeable
+def join(words: list[str]) -> None:
+    """Not a Django task."""
+
+
+def test_a_partial_is_not_joined_with_its_function() -> None:
+    """Law: only calls of the very same function become one, whatever path they name."""
+    async_task(functools.partial(join), ["a"])
+    async_task(join, ["b"])
+    calls, _ = plan(claimed())
+    assert [len(call.pks) for call in calls] == [1, 1]
 
 
 def test_the_admin_resubmits_a_task() -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.tasks import task_backends
 from django.utils import timezone
 from django_q.models import OrmQ
+from django_q.tasks import async_task
 
 from notifications.backends.queue import OrmBroker, pusher
 from notifications.backends.queue.crew import Hand
@@ -80,6 +81,36 @@ def play(boss: Pusher) -> Iterator[Callable[[int], Played]]:
 
 def enqueue(task: object, count: int) -> None:
     task_backends["default"].enqueue_many([(task, [[f"{i}"]], {}) for i in range(count)])  # type: ignore[attr-defined]
+
+
+class Raising:
+    """Raises when it is unpickled."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return throw, (self.error,)
+
+
+def throw(error: type[BaseException]) -> None:
+    raise error("from an entry")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+def test_no_entry_ends_the_pusher(boss: Pusher, play: Play, error: type[BaseException]) -> None:
+    """Law (C7, C10): what cannot be read, for whatever reason, is kept, and holds up nobody."""
+    workers = [play(pid) for pid in (1, 2)]
+    async_task(Raising(error))
+    async_task(5)
+    async_task("tests.queue.tasks.plain", "a", task_name="n" * 78)
+    tasks.write.enqueue("b")
+    bad = OrmQ.objects.order_by("pk")[:2].values_list("pk", flat=True)
+    boss.look()
+    assert {entry.pk for entry, _ in boss.put_back} == set(bad)
+    assert [len(worker.job().entries) for worker in workers] == [1, 1]
+    boss.tidy()
+    assert OrmQ.objects.count() == 4
 
 
 def test_a_merged_backlog_is_shared(boss: Pusher, play: Play) -> None:

@@ -39,5 +39,7 @@ def test_the_function_is_read_without_unpacking() -> None:
     assert signing.peek_func(signing.dumps({"id": "1" * 32, **PACKAGE})) == PACKAGE["func"]
     by_reference = signing.dumps({**PACKAGE, "func": test_we_sign_to_the_byte_alike})
     assert package.target_of_payload(by_reference).call is test_we_sign_to_the_byte_alike
+    for name in range(1, 200):  # what is looked at ends in the middle of anything
+        assert signing.peek_func(signing.dumps({"name": "n" * name, **PACKAGE})) in (PACKAGE["func"], None)
     for junk in ("", "x", "not base64 at all !!", SignedPackage.dumps(PACKAGE, compressed=True)):
         assert signing.peek_func(junk) is None

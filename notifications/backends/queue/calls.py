@@ -41,8 +41,8 @@ def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
         try:
             content = package.unpack(payload)
             target = package.target(content)
-        except (package.UnreadablePackage, package.UnknownFunction) as error:
-            unknown[pk] = str(error)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  see Note [Whatever an entry holds]
+            unknown[pk] = repr(error)
             continue
         if calls and _may_join(calls[-1], target, content, index):
             calls[-1].packages.append(content)
@@ -55,7 +55,7 @@ def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
 def _may_join(call: Call, target: Target, content: Package, index: int) -> bool:
     return (
         target.mergeable
-        and call.target.path == target.path
+        and call.target == target
         and call.index + len(call.pks) == index
         and _is_one_list(content)
         and _is_one_list(call.packages[-1])

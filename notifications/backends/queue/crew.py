@@ -112,8 +112,8 @@ class Crew:
                 continue
             try:
                 yield entry, package.target_of_payload(entry.payload)
-            except (package.UnreadablePackage, package.UnknownFunction) as error:
-                self.defer(entry, str(error))
+            except (Exception, SystemExit) as error:  # noqa: BLE001  see Note [Whatever an entry holds]
+                self.defer(entry, repr(error))
 
     def defer(self, entry: Entry, why: str) -> None:
         if entry.pk not in self.warned:

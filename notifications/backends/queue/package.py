@@ -2,6 +2,11 @@
 
 The package holds builtin types only, and names its function by path (`app.tasks.deliver.call`), so entries
 outlive a deploy, and django-q2's admin can show and resubmit them.
+
+Note [Whatever an entry holds]: `async_task` takes any function and any argument. To read them runs code that is not
+ours: modules are imported, objects unpickled, their attributes looked up. So any error may come of it, an exit too.
+Whoever reads for others, the pusher above all, takes each of them for "this version cannot run it": one entry is
+kept, and nobody else waits for it.
 """
 
 import functools
@@ -15,6 +20,7 @@ import uuid_utils
 from django.tasks import Task
 from django.tasks.base import DEFAULT_TASK_PRIORITY
 
+from ...background.calls import name_of
 from ..mergeable import is_mergeable
 from . import signing
 
@@ -107,7 +113,7 @@ def target_of_payload(payload: str) -> Target:
 
 
 def path_of(func: Any) -> str:
-    return func if isinstance(func, str) else f"{func.__module__}.{func.__qualname__}"
+    return func if isinstance(func, str) else name_of(func)
 
 
 @functools.cache

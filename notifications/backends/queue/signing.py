@@ -60,7 +60,7 @@ def peek_func(payload: str) -> str | None:
     except ValueError:
         return None
     at = start.find(FUNC) + len(FUNC)
-    if at < len(FUNC):
+    if not len(FUNC) <= at < len(start):
         return None
     end = at + 1 + start[at]
     return start[at + 1 : end].decode(errors="replace") if start[end : end + 1] == b"\x94" else None
