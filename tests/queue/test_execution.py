@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.dispatch import Signal
 from django.tasks import TaskResultStatus, task_backends
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
+from django_q.conf import Conf
 from django_q.models import Failure, OrmQ, Success, Task
+from django_q.signals import post_execute, post_execute_in_worker
 from django_q.tasks import async_task
 
 from notifications.backends.mergeable import mergeable
@@ -143,16 +146,21 @@ def test_signals_are_sent_where_the_work_is(caplog: pytest.LogCaptureFixture) ->
     assert bad.id in error.getMessage()
 
 
-def test_a_result_must_be_json_for_a_task_and_may_be_anything_for_a_function() -> None:
+@pytest.mark.parametrize("name", ["unpicklable", "nameless"])
+def test_a_result_must_be_json_for_a_task_and_may_be_anything_for_a_function(name: str) -> None:
     """Law: what cannot be stored never makes a task run again."""
-    task_id = async_task("tests.queue.test_execution.unpicklable")
+    task_id = async_task(f"tests.queue.test_execution.{name}")
     run(claimed())
-    assert "lambda" in Success.objects.get(pk=task_id).result
+    assert name in Success.objects.get(pk=task_id).result.lower()
     assert not OrmQ.objects.exists()
 
 
 def unpicklable() -> Any:
     return lambda: None
+
+
+def nameless() -> Any:
+    return Nameless()
 
 
 def add(first: int, second: int) -> int:
@@ -164,6 +172,60 @@ HOOKED: list[Any] = []
 
 def hook(row: Task) -> None:
     HOOKED.append(row.result)
+
+
+class Nameless:
+    """Neither pickled nor shown."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("not pickled")
+
+    def __repr__(self) -> str:
+        raise TypeError("not shown")
+
+
+@pytest.mark.parametrize(
+    "limit", ["5", [], float("inf"), float("nan"), pytest.param(10**400, id="huge"), None, -1]
+)
+def test_a_time_limit_may_be_anything(limit: Any) -> None:
+    """Law (C7): no option of an entry ends its worker before the work, which nobody would count."""
+    task_id = async_task("tests.queue.test_execution.twice", 2, timeout=limit)
+    run(claimed())
+    assert Success.objects.get(pk=task_id).result == 4
+    assert not OrmQ.objects.exists()
+
+
+def test_a_time_limit_that_is_no_number_is_the_clusters() -> None:
+    async_task("tests.queue.test_execution.twice", 2, timeout="5")
+    async_task("tests.queue.test_execution.twice", 2)
+    async_task("tests.queue.test_execution.twice", 2, timeout=None)
+    [text, none, unlimited], _ = plan(claimed())
+    assert text.limit == none.limit == Conf.TIMEOUT
+    assert unlimited.limit is None
+
+
+@pytest.mark.parametrize("signal", [post_execute, post_execute_in_worker, task_finished])
+def test_what_is_done_is_not_done_again_for_a_receiver(signal: Signal) -> None:
+    """Law: an error of whoever hears of the end changes nothing about it."""
+
+    def receiver(**kwargs: Any) -> None:
+        raise RuntimeError("boom")
+
+    signal.connect(receiver)
+    try:
+        result = tasks.add.enqueue(1)
+        run(claimed())
+    finally:
+        signal.disconnect(receiver)
+    result.refresh()
+    assert result.status == TaskResultStatus.SUCCESSFUL
+
+
+def test_a_row_that_is_no_unicode_leaves_the_queue() -> None:
+    """Law: what cannot be stored never makes a task run again."""
+    async_task("tests.queue.test_execution.twice", 2, task_name="\udc80")
+    run(claimed())
+    assert not OrmQ.objects.exists()
 
 
 def test_hooks_of_django_q_are_called() -> None:

@@ -11,6 +11,7 @@ from .package import Package, Target
 from .processes import Job
 
 MOST_LIMITS = 4  # time limits that a merged call may take
+LONGEST = 10**9  # seconds. In nanoseconds more of them would not fit into the worker's slot
 
 
 @dataclass(slots=True)
@@ -27,8 +28,8 @@ class Call:
     @property
     def limit(self) -> float | None:
         """Seconds. Each entry brings its own, up to a bound: a stuck call must not hold its worker for days."""
-        limits = [content.get("timeout", Conf.TIMEOUT) for content in self.packages]
-        if not all(limit and limit > 0 for limit in limits):
+        limits = [_limit(content) for content in self.packages]
+        if not all(limit > 0 for limit in limits):
             return None
         return float(min(sum(limits), MOST_LIMITS * max(limits)))
 
@@ -50,6 +51,14 @@ def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
         else:
             calls.append(Call(target, [content], [pk], index))
     return calls, unknown
+
+
+def _limit(content: Package) -> float:
+    """Seconds; not above 0 is no limit. What is no number says nothing, and the cluster's own holds."""
+    limit = content.get("timeout", Conf.TIMEOUT)
+    if limit is not None and not isinstance(limit, int | float):
+        limit = Conf.TIMEOUT
+    return min(limit or 0, LONGEST)
 
 
 def _may_join(call: Call, target: Target, content: Package, index: int) -> bool:

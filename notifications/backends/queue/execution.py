@@ -80,9 +80,9 @@ class Execution:
         while pks:
             try:
                 queue_table().finish(pks, rows)
-            except (DataError, IntegrityError):
-                # The database refuses the rows themselves: without them the entries must still go, or
-                # they would run for ever.
+            except (DataError, IntegrityError, ValueError):
+                # The database refuses the rows themselves (sqlite3 by a ValueError what is no Unicode): without
+                # them the entries must still go, or they would run for ever.
                 logger.exception("results=lost entries=%d", len(pks))
                 rows = []
             except (DatabaseError, InterfaceError) as error:
@@ -132,7 +132,8 @@ class Execution:
             elif not success or content.get("save", Conf.SAVE_LIMIT >= 0):
                 self._rows.append(row(content, call.target.path, encoded))
             for signal in signals:
-                signal.send(sender="django_q", func=call.target.call, task=content)
+                # The work is done: a receiver's error must not have it done again.
+                signal.send_robust(sender="django_q", func=call.target.call, task=content)
         self._pks += call.pks
         self._tell_end(call, success=success, value=value, stopped=stopped)
 
@@ -181,7 +182,7 @@ class Execution:
                 result.errors.append(results.read_error(value))
             status = TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED
             object.__setattr__(result, "status", status)
-            task_finished.send(_sender(), task_result=result)
+            task_finished.send_robust(_sender(), task_result=result)
 
 
 def _describe(error: BaseException) -> str:

@@ -34,7 +34,14 @@ def encode(value: Any) -> str | None:
     try:
         return str(dbsafe_encode(value, pickle_protocol=-1, copy=False))
     except Exception:  # noqa: BLE001  (any object's own __reduce__ runs; the task itself has succeeded)
-        return str(dbsafe_encode(repr(value), pickle_protocol=-1, copy=False))
+        return str(dbsafe_encode(_shown(value), pickle_protocol=-1, copy=False))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  (its __repr__ is the author's, too)
+        return object.__repr__(value)
 
 
 NO_KWARGS = encode({})
