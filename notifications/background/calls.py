@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import async_to_sync
+
 # Since Python 3.14 annotations are evaluated late: a name that only the type checker knows must not be an error.
 FORMAT: dict[str, Any] = {}
 if sys.version_info >= (3, 14):
@@ -87,3 +89,12 @@ def innermost(func: Callable[..., Any]) -> Callable[..., Any]:
     if not (inspect.isroutine(func) or inspect.isclass(func)):
         func = type(func).__call__
     return func
+
+
+def outcome(value: Any) -> Any:
+    """What a call comes to: an awaitable that it returned is run to its end, on a loop of its own."""
+    return async_to_sync(_finish)(value) if inspect.isawaitable(value) else value
+
+
+async def _finish(awaitable: Any) -> Any:
+    return await awaitable

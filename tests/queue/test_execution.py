@@ -270,6 +270,26 @@ def test_whatever_can_be_called_runs(func: Callable[..., int], path: str) -> Non
     assert (row.result, row.func) == (3, path)
 
 
+async def add_async(first: int, second: int) -> int:
+    return first + second
+
+
+class AsyncAdder(Adder):
+    async def __call__(self, second: int) -> int:  # type: ignore[override]
+        return self.first + second
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_is_async_runs_to_its_end(wrapped: bool) -> None:
+    """Law (C11): a coroutine function is called as any other, whatever it is wrapped in."""
+    if wrapped:
+        ids = [async_task(functools.partial(add_async, 1), 2), async_task(AsyncAdder(1), 2)]
+    else:
+        ids = [async_task("tests.queue.test_execution.add_async", 1, 2), async_task(add_async, 1, second=2)]
+    run(claimed())
+    assert [Success.objects.get(pk=task_id).result for task_id in ids] == [3, 3]
+
+
 @mergeable
 def join(words: list[str]) -> None:
     """Not a Django task."""

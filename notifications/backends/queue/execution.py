@@ -27,6 +27,7 @@ from django.utils.json import normalize_json
 from django_q.conf import Conf, error_reporter
 from django_q.signals import post_execute, post_execute_in_worker, pre_execute
 
+from ...background.calls import outcome
 from . import results
 from .broker import OrmBroker, queue_table
 from .calls import Call, plan
@@ -105,8 +106,7 @@ class Execution:
             if call.target.task is not None and call.target.task.takes_context:
                 arguments = (TaskContext(task_result=self._results(call)[0]), *arguments)
             value = call.target.call(*arguments, **call.packages[0]["kwargs"])
-            if call.target.task is not None:
-                value = normalize_json(value)
+            value = outcome(value) if call.target.task is None else normalize_json(value)
         except BaseException as error:  # noqa: BLE001  (SystemExit of a task must not end the worker)
             self._settle(call, success=False, value=_describe(error))
             if error_reporter:
