@@ -19,5 +19,9 @@ Q_CLUSTER = {
     "recycle": int(os.environ.get("QUEUE_TEST_RECYCLE", "10000")),
     "ALT_CLUSTERS": {"bulk": {"workers": 1}},
 }
+if cache := os.environ.get("QUEUE_TEST_CACHE"):
+    CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": cache}
+    }
 NOTIFICATIONS_VIA = "queue"
 LOGGING = {**LOGGING, "loggers": {"django.tasks": {"level": "WARNING"}}}

@@ -98,6 +98,10 @@ def die(word: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def double(number: int) -> int:
+    return 2 * number
+
+
 def plain(word: str) -> str:
     """Not a Django task: what `async_task` runs."""
     note(word)

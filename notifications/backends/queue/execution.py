@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from traceback import format_exception
 from typing import Any
@@ -32,7 +33,7 @@ from . import results
 from .broker import OrmBroker, queue_table
 from .calls import Call, plan
 from .package import Package
-from .processes import Job, Slot
+from .processes import Job, Lock, Slot
 from .records import encode, row
 
 logger = logging.getLogger(__name__)
@@ -46,9 +47,10 @@ CONTINUED = frozenset({"hook", "chain", "cached", "iter_count"})
 class Execution:
     """Makes the calls of one job. `unbegun` is what it did not come to."""
 
-    def __init__(self, broker: OrmBroker, slot: Slot) -> None:
+    def __init__(self, broker: OrmBroker, slot: Slot, lock: Lock | None = None) -> None:
         self.broker = broker
         self.slot = slot
+        self.lock = lock or nullcontext()  # the cluster's; None where nobody else works
         self.made = 0
         self.seconds = 0.0  # spent in calls, without what it took to acknowledge them
         self._pks: list[int] = []
@@ -140,8 +142,12 @@ class Execution:
     def _save_as_django_q_does(self, content: Package) -> None:
         from django_q.monitor import save_cached, save_task
 
-        save = save_cached if content.get("cached") else save_task
-        save(content, self.broker)
+        if content.get("cached"):
+            # It reads a group's list from the cache and writes it back: a task for one process of the cluster.
+            with self.lock:
+                save_cached(content, self.broker)
+        else:
+            save_task(content, self.broker)
 
     def _results(self, call: Call) -> Sequence[TaskResult]:
         if not call.task_results:

@@ -11,6 +11,7 @@ writes.
 """
 
 import ctypes
+import fcntl
 import mmap
 import os
 import pickle
@@ -61,6 +62,22 @@ def close_connections() -> None:
 
 def _do_nothing(signum: int, frame: FrameType | None) -> None:
     pass
+
+
+class Lock:
+    """Held by one process of the cluster at a time; the others wait. Made before the fork.
+
+    The kernel keeps it for a process, and frees it when that dies: see Note [No shared locks].
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (for as long as the lock)
+
+    def __enter__(self) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *error: object) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 class Slot:

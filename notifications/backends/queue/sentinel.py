@@ -19,7 +19,7 @@ from django_q.status import Stat
 
 from .control import Control
 from .housekeeping import Housekeeper
-from .processes import Slot, become_child, close_connections
+from .processes import Lock, Slot, become_child, close_connections
 from .pusher import push
 from .systemd import Watch
 from .worker import work
@@ -66,6 +66,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
         self.grace = grace
         self.run_once = run_once
         self.watch = watch
+        self.lock = Lock()
         self.workers: list[Worker] = []
         self.departing: list[Worker] = []  # finish the job of a pusher that is gone
         self.control: Control
@@ -124,7 +125,7 @@ class Sentinel(upstream.Sentinel):  # type: ignore[misc]
     def spawn_worker(self) -> None:
         mine, theirs = socket.socketpair()
         slot = Slot()
-        process = self.fork(work, (os.getpid(), theirs, mine, slot, self.broker), {})
+        process = self.fork(work, (os.getpid(), theirs, mine, slot, self.broker, self.lock), {})
         theirs.close()
         self.workers.append(Worker(process, slot))
         self.control.tell("add", mine.fileno(), slot.fd, pid=process.pid)

@@ -13,17 +13,19 @@ from django_q.worker import rss_check
 
 from .broker import OrmBroker
 from .execution import Execution
-from .processes import Job, Report, Slot, Wire, become_child
+from .processes import Job, Lock, Report, Slot, Wire, become_child
 
 logger = logging.getLogger(__name__)
 
 
-def work(parent: int, sock: socket.socket, others: socket.socket, slot: Slot, broker: OrmBroker) -> None:
+def work(
+    parent: int, sock: socket.socket, others: socket.socket, slot: Slot, broker: OrmBroker, lock: Lock
+) -> None:
     """The worker's life. `others` is the pusher's end of the socket, which this process must not keep open."""
     become_child(parent, f"qcluster {broker.list_key} worker")
     others.close()
     wire = Wire(sock)
-    execution = Execution(broker, slot)
+    execution = Execution(broker, slot, lock)
     post_spawn.send(sender="django_q", proc_name=f"{broker.list_key} worker")
     leaving = False
     while True:
