@@ -146,12 +146,18 @@ def test_signals_are_sent_where_the_work_is(caplog: pytest.LogCaptureFixture) ->
     assert bad.id in error.getMessage()
 
 
+@pytest.mark.parametrize("hook", [None, "tests.queue.test_execution.hook"])
 @pytest.mark.parametrize("name", ["unpicklable", "nameless"])
-def test_a_result_must_be_json_for_a_task_and_may_be_anything_for_a_function(name: str) -> None:
-    """Law: what cannot be stored never makes a task run again."""
-    task_id = async_task(f"tests.queue.test_execution.{name}")
+def test_a_result_must_be_json_for_a_task_and_may_be_anything_for_a_function(
+    name: str, hook: str | None
+) -> None:
+    """Law: what cannot be stored never makes a task run again; what it looks like is kept, and given to its hook."""
+    HOOKED.clear()
+    task_id = async_task(f"tests.queue.test_execution.{name}", hook=hook)
     run(claimed())
-    assert name in Success.objects.get(pk=task_id).result.lower()
+    result = Success.objects.get(pk=task_id).result
+    assert name in result.lower()
+    assert ([result] if hook else []) == HOOKED
     assert not OrmQ.objects.exists()
 
 

@@ -34,7 +34,7 @@ from .broker import OrmBroker, queue_table
 from .calls import Call, plan
 from .package import Package
 from .processes import Job, Lock, Slot
-from .records import encode, row
+from .records import encode, row, storable
 
 logger = logging.getLogger(__name__)
 task_logger = logging.getLogger("django.tasks")
@@ -142,6 +142,8 @@ class Execution:
     def _save_as_django_q_does(self, content: Package) -> None:
         from django_q.monitor import save_cached, save_task
 
+        for name in ("args", "kwargs", "result"):
+            content[name] = storable(content[name])
         if content.get("cached"):
             # It reads a group's list from the cache and writes it back: a task for one process of the cluster.
             with self.lock:

@@ -1,5 +1,6 @@
 """django-q2's record of a finished task, as it writes it."""
 
+import pickle
 from typing import Any
 
 from picklefield.fields import dbsafe_encode  # type: ignore[import-untyped]
@@ -35,6 +36,15 @@ def encode(value: Any) -> str | None:
         return str(dbsafe_encode(value, pickle_protocol=-1, copy=False))
     except Exception:  # noqa: BLE001  (any object's own __reduce__ runs; the task itself has succeeded)
         return str(dbsafe_encode(_shown(value), pickle_protocol=-1, copy=False))
+
+
+def storable(value: Any) -> Any:
+    """For django-q2's own code, which keeps nothing of a task where something in it does not pickle."""
+    try:
+        pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001  (as in `encode`)
+        return _shown(value)
+    return value
 
 
 def _shown(value: Any) -> str:
