@@ -1,4 +1,4 @@
-"""Real clusters for the process tests: `manage.py qcluster` on the database of the test."""
+"""A worker's work in the process of the test; and real clusters, `manage.py qcluster` on the database of the test."""
 
 import os
 import signal
@@ -14,6 +14,10 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from notifications.backends.queue import OrmBroker
+from notifications.backends.queue.execution import Execution
+from notifications.backends.queue.processes import Job, Slot
+
 LIMIT = 30.0  # seconds a wait may take before the test fails
 
 
@@ -25,6 +29,16 @@ def wait_for(condition: Callable[[], Any], what: str = "", limit: float = LIMIT)
             raise AssertionError(f"waited {limit} s for {what or condition}")
         time.sleep(0.01)
     return found
+
+
+def claimed() -> Job:
+    """All that is due, as one job."""
+    return Job(float("inf"), [(entry.pk, entry.payload) for entry in OrmBroker().claim(1000)])
+
+
+def run(job: Job) -> tuple[list[int], dict[int, str]]:
+    """A worker's work, in this process."""
+    return Execution(OrmBroker(), Slot()).run(job)
 
 
 class RunningCluster:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.dispatch import Signal
-from django.tasks import TaskResultStatus, task_backends
+from django.tasks import TaskResultStatus
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django_q.conf import Conf
@@ -19,15 +19,14 @@ from django_q.tasks import async_task
 
 from notifications.backends.mergeable import mergeable
 from notifications.backends.queue import OrmBroker
-from notifications.backends.queue.aftermath import TIMEOUT, settle_crashed
 from notifications.backends.queue.calls import plan
 from notifications.backends.queue.execution import Execution
 from notifications.backends.queue.processes import Job, Slot
 
 from . import tasks
+from .conftest import claimed, run
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FOREVER = float("inf")
 
 
 @pytest.fixture(autouse=True)
@@ -35,14 +34,6 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[
     path = tmp_path / "lines.txt"
     monkeypatch.setenv("QUEUE_TEST_FILE", str(path))
     return lambda: path.read_text().splitlines() if path.exists() else []
-
-
-def claimed() -> Job:
-    return Job(FOREVER, [(entry.pk, entry.payload) for entry in OrmBroker().claim(1000)])
-
-
-def run(job: Job) -> tuple[list[int], dict[int, str]]:
-    return Execution(OrmBroker(), Slot()).run(job)
 
 
 def test_waiting_calls_of_a_mergeable_task_become_one(
@@ -317,29 +308,3 @@ def test_the_admin_resubmits_a_task() -> None:
     async_task(row.func, *row.args, **row.kwargs)
     run(claimed())
     assert [row.result for row in Success.objects.all()] == [3, 3]
-
-
-def test_a_crash_is_counted_in_the_entry() -> None:
-    """Law (C7): twice it runs again, alone; at the third crash it is a failure and has left the queue."""
-    results = [tasks.collect.enqueue([word]) for word in ("a", "b")]
-    pks = [pk for pk, _ in claimed().entries]
-    for _ in range(2):
-        settle_crashed(OrmBroker(), pks, "died")
-        assert OrmQ.objects.count() == 2
-    OrmQ.objects.update(lock="2000-01-01T00:00:00Z")
-    assert [len(call.pks) for call in plan(claimed())[0]] == [1, 1]
-    settle_crashed(OrmBroker(), pks, "died")
-    assert not OrmQ.objects.exists()
-    results[0].refresh()
-    assert (results[0].status, results[0].attempts) == (TaskResultStatus.FAILED, 3)
-
-
-def test_a_call_over_its_time_fails_at_once() -> None:
-    """Law: one that ran alone had its time; those that ran merged get it each alone."""
-    task_backends["default"].enqueue_many([(tasks.collect, [["a"]], {})] * 2)  # type: ignore[attr-defined]
-    pks = [pk for pk, _ in claimed().entries]
-    settle_crashed(OrmBroker(), pks, TIMEOUT)
-    assert OrmQ.objects.count() == 2
-    settle_crashed(OrmBroker(), pks[:1], TIMEOUT)
-    assert OrmQ.objects.count() == 1
-    assert Failure.objects.get().result.startswith("builtins.TimeoutError: ")

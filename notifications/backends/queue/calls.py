@@ -74,6 +74,5 @@ def _may_join(call: Call, target: Target, content: Package, index: int) -> bool:
 def _is_one_list(content: Package) -> bool:
     """One that was running when a worker died runs alone from then on, so that it harms nobody else."""
     args = content["args"]
-    return (
-        len(args) == 1 and isinstance(args[0], list) and not content["kwargs"] and not content.get("crashes")
-    )
+    is_new = not content.get("crashes") and package.ENDED not in content
+    return is_new and len(args) == 1 and isinstance(args[0], list) and not content["kwargs"]

@@ -32,7 +32,7 @@ from ...background.calls import outcome
 from . import results
 from .broker import OrmBroker, queue_table
 from .calls import Call, plan
-from .package import Package
+from .package import ENDED, Package
 from .processes import Job, Lock, Slot
 from .records import encode, row, storable
 
@@ -100,6 +100,9 @@ class Execution:
     def _make(self, call: Call) -> None:
         self.made += 1
         call.started = timezone.now()
+        if error := call.packages[0].pop(ENDED, None):  # see Note [Ended]
+            self._settle(call, success=False, value=error)
+            return
         arguments = call.packages[0]["args"]
         if len(call.packages) > 1:
             arguments = ([item for content in call.packages for item in content["args"][0]],)

@@ -25,6 +25,7 @@ from ..mergeable import is_mergeable
 from . import signing
 
 Package = dict[str, Any]
+ENDED = "ended"  # in a package: the error it has ended with, see Note [Ended]
 
 
 class UnknownFunction(LookupError):
@@ -88,7 +89,7 @@ def unpack(payload: str) -> Package:
     try:
         package: Package = signing.loads(payload)
         package["id"], package["func"], package["args"], package["kwargs"]
-    except Exception as error:  # unpickling runs whatever the entry's author wrote: any error may come
+    except (Exception, SystemExit) as error:  # see Note [Whatever an entry holds]
         raise UnreadablePackage(f"{type(error).__name__}: {error}") from error
     return package
 
