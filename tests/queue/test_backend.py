@@ -14,6 +14,8 @@ from django_q.models import OrmQ, Task
 from django_q.signing import SignedPackage
 
 from notifications.backends.queue import OrmBroker, QueueBackend
+from notifications.backends.queue.execution import Execution
+from notifications.backends.queue.processes import Job, Slot
 
 from . import tasks
 
@@ -82,6 +84,20 @@ def test_run_after_is_the_lock() -> None:
     assert OrmBroker().claim(10) == []
     assert tasks.add.get_result(result.id).status == TaskResultStatus.READY
     assert tasks.add.get_result(result.id).task.run_after == at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_queue_of_a_task_is_known(settings: Any) -> None:
+    """Law: a result says in which queue its task waits, or ran; one that is not configured any more hides no result."""
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default", "bulk"]}}
+    result = tasks.add.using(queue_name="bulk").enqueue(1)
+    assert tasks.add.get_result(result.id) == result
+    [entry] = OrmBroker("bulk").claim(1)
+    Execution(OrmBroker("bulk"), Slot()).run(Job(float("inf"), [(entry.pk, entry.payload)]))
+    finished = tasks.add.get_result(result.id)
+    assert (finished.task.queue_name, finished.return_value) == ("bulk", 1)
+    settings.TASKS = {"default": {**settings.TASKS["default"], "QUEUES": ["default"]}}
+    assert tasks.add.get_result(result.id).return_value == 1
 
 
 def test_a_waiting_task_is_ready_and_a_taken_one_runs(backend: QueueBackend) -> None:

@@ -85,7 +85,11 @@ class QueueBackend(BaseTaskBackend):
         return Batch(enqueued, entries)
 
     def get_result(self, result_id: str) -> TaskResult:
-        """The task as it stands: waiting, scheduled, running, finished. One or two queries."""
+        """The task as it stands: waiting, scheduled, running, finished. One or two queries.
+
+        `started_at` and `last_attempted_at` are None until it has finished; then `task.priority` and
+        `task.run_after` are the defaults.
+        """
         result = self._find(result_id)
         if result is None:
             raise TaskResultDoesNotExist(result_id)

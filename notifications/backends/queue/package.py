@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import uuid_utils
-from django.tasks import Task
+from django.tasks import DEFAULT_TASK_QUEUE_NAME, Task
 from django.tasks.base import DEFAULT_TASK_PRIORITY
 
 from ...background.calls import name_of
@@ -81,6 +81,8 @@ def content(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, 
         package["priority"] = task.priority
     if task.run_after is not None:
         package["run_after"] = task.run_after
+    if task.queue_name != DEFAULT_TASK_QUEUE_NAME:
+        package["cluster"] = task.queue_name  # django-q2's word for it
     return package
 
 

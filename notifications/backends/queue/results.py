@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connections, router
-from django.tasks import Task, TaskResult, TaskResultStatus
+from django.tasks import DEFAULT_TASK_QUEUE_NAME, Task, TaskResult, TaskResultStatus, task_backends
 from django.tasks.base import TaskError
 
 from ...clock import database_now
@@ -61,9 +61,14 @@ def of_package(content: Package, result_id: str, alias: str) -> TaskResult | Non
         return None
     if task is None:
         return None
+    backend = content.get("backend", alias)
+    queue_name, queues = content.get("cluster") or DEFAULT_TASK_QUEUE_NAME, task_backends[backend].queues
+    if queues and queue_name not in queues:  # not any more: Django makes no such task
+        queue_name = task.queue_name
     task = replace(
         task,
-        backend=content.get("backend", alias),
+        backend=backend,
+        queue_name=queue_name,
         priority=content.get("priority", 0),
         run_after=content.get("run_after"),
     )
@@ -71,7 +76,10 @@ def of_package(content: Package, result_id: str, alias: str) -> TaskResult | Non
 
 
 def from_entry(result_id: str, content: Package, lock: datetime | None, alias: str) -> TaskResult | None:
-    """While the entry exists, the lock tells who has it: see Note [A lease is a whole second]."""
+    """While the entry exists, the lock tells who has it: see Note [A lease is a whole second].
+
+    When it began is known to its worker only: to write it down would be one more statement for each task.
+    """
     result = of_package(content, result_id, alias)
     if result is not None and lock is not None and _is_lease(lock, content):
         object.__setattr__(result, "status", TaskResultStatus.RUNNING)
@@ -80,7 +88,7 @@ def from_entry(result_id: str, content: Package, lock: datetime | None, alias: s
 
 
 def from_row(result_id: str, alias: str) -> TaskResult | None:
-    """From django-q2's row of a finished task."""
+    """From django-q2's row of a finished task, which has no column for priority and `run_after`."""
     from django_q.models import Task as TaskRow
 
     key = task_id(result_id)
@@ -88,6 +96,7 @@ def from_row(result_id: str, alias: str) -> TaskResult | None:
     if row is None:
         return None
     content = {"id": row.id, "func": row.func, "args": row.args or (), "kwargs": row.kwargs or {}}
+    content["cluster"] = row.cluster
     result = of_package(content, result_id, alias)
     if result is None:
         return None
