@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.dispatch import Signal
 from django.tasks import TaskResultStatus
@@ -233,6 +234,24 @@ def test_hooks_of_django_q_are_called() -> None:
     assert HOOKED == [4]
     assert Success.objects.count() == 1
     assert not OrmQ.objects.exists()
+
+
+def test_a_transaction_left_open_is_nobody_elses() -> None:
+    """Law: neither the record of a task nor what the next one writes is lost with it."""
+    task_ids = [async_task("tests.queue.test_execution.leave_open"), async_task(write_a_user)]
+    run(claimed())
+    connection.close()
+    assert {task_id for task_id in task_ids if Success.objects.filter(pk=task_id).exists()} == set(task_ids)
+    assert User.objects.exists()
+    assert not OrmQ.objects.exists()
+
+
+def leave_open() -> None:
+    connection.set_autocommit(False)
+
+
+def write_a_user() -> None:
+    User.objects.create_user("somebody")
 
 
 def twice(number: int) -> int:

@@ -116,10 +116,11 @@ class Execution:
             self._settle(call, success=False, value=_describe(error))
             if error_reporter:
                 error_reporter.report()
-            for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()
         else:
             self._settle(call, success=True, value=value)
+        # A transaction that it left open would take with it what is recorded next, and what the next call writes.
+        for connection in connections.all(initialized_only=True):
+            connection.close_if_unusable_or_obsolete()
 
     def _settle(self, call: Call, *, success: bool, value: Any) -> None:
         stopped, encoded = timezone.now(), encode(value)
