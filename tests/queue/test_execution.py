@@ -1,6 +1,7 @@
 """A worker's work, in this process: what is merged, what is recorded, what goes back."""
 
 import functools
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +234,18 @@ def test_hooks_of_django_q_are_called() -> None:
     run(claimed())
     assert HOOKED == [4]
     assert Success.objects.count() == 1
+    assert not OrmQ.objects.exists()
+
+
+def leave(row: Task) -> None:
+    sys.exit(3)
+
+
+def test_a_hook_that_exits_has_its_task_not_done_again() -> None:
+    """Law (E3): whatever a hook does, its task is done."""
+    task_id = async_task("tests.queue.test_execution.twice", 2, hook="tests.queue.test_execution.leave")
+    run(claimed())
+    assert Success.objects.get(pk=task_id).result == 4
     assert not OrmQ.objects.exists()
 
 

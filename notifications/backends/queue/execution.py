@@ -148,12 +148,15 @@ class Execution:
 
         for name in ("args", "kwargs", "result"):
             content[name] = storable(content[name])
-        if content.get("cached"):
-            # It reads a group's list from the cache and writes it back: a task for one process of the cluster.
-            with self.lock:
-                save_cached(content, self.broker)
-        else:
-            save_task(content, self.broker)
+        try:
+            if content.get("cached"):
+                # It reads a group's list from the cache and writes it back: a task for one process of the cluster.
+                with self.lock:
+                    save_cached(content, self.broker)
+            else:
+                save_task(content, self.broker)
+        except SystemExit:  # of a hook, which comes last. Its other errors are caught there
+            logger.exception("task=%s id=%s hook=left", content.get("name"), content["id"])
 
     def _results(self, call: Call) -> Sequence[TaskResult]:
         if not call.task_results:
