@@ -16,8 +16,9 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 
+from .calls import outcome
 from .dependencies import Dependency, FromURL, Needs, Tasks, TheRequest, needs_of, needs_of_dependency
 from .scope import RequestScope, current_scope
 
@@ -42,10 +43,8 @@ def solve(
             call = steps.send(value)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
-        value = call.dependency.func(**call.kwargs)
-        if inspect.isawaitable(value):
-            value = async_to_sync(_finish)(value)
-        elif call.dependency.yields and inspect.isgenerator(value):
+        value = outcome(call.dependency.func(**call.kwargs))
+        if call.dependency.yields and inspect.isgenerator(value):
             value = stack.enter_context(contextmanager(_itself)(value))
         elif call.dependency.yields and inspect.isasyncgen(value):
             value = stack.enter_context(_synced(asynccontextmanager(_itself)(value)))
@@ -100,10 +99,6 @@ def _steps(
 def _itself(generator: Any) -> Any:
     """For `contextmanager`, which calls a function to get its generator: here it is there."""
     return generator
-
-
-async def _finish(awaitable: Any) -> Any:
-    return await awaitable
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol, overload
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.tasks import Task, TaskResult
 from uuid_utils import uuid7
 
-from .calls import is_async, name_of, require_call
+from .calls import is_async, name_of, outcome, require_call
 from .transactions import commit_for_a_testcase, when_committed
 from .unit import run_isolated
 
@@ -41,10 +41,6 @@ def no_request() -> Iterator[None]:
         yield
     finally:
         collector.reset(token)
-
-
-async def _finish(awaitable: Any) -> Any:
-    return await awaitable
 
 
 class BackgroundTask:
@@ -88,9 +84,7 @@ class BackgroundTask:
         return self._context.copy().run(self._call)
 
     def _call(self) -> Any:
-        result = self.func(*self.args, **self.kwargs)
-        if inspect.isawaitable(result):
-            return async_to_sync(_finish)(result)
+        result = outcome(self.func(*self.args, **self.kwargs))
         if inspect.isgenerator(result) or inspect.isasyncgen(result):
             raise TypeError(f"{self.name} returned a generator: none of its body has run.")
         return result
