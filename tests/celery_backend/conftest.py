@@ -100,6 +100,7 @@ def site(
         }
         celery = Path(sys.executable).with_name("celery")
         arguments = ["worker", "--concurrency", "2", "--without-mingle", "--without-gossip", "-l", "INFO"]
+        arguments += ["--hostname", f"{prefix}@%h"]  # another worker of this machine may have the usual name
         output = folder / "worker.txt"
         with (
             running(celery, "-A", "project", *arguments, env=env, output=output) as worker,
