@@ -43,7 +43,8 @@ class Conversation(socketserver.StreamRequestHandler):
                 self.wfile.write(b"250 here\r\n")
             elif verb == "RSET":
                 envelope = []
-                self.wfile.write(b"250 forgotten\r\n")
+                if not self.say("rset", "", "250 forgotten"):
+                    return
             elif verb == "MAIL" and envelope:
                 self.wfile.write(b"503 5.5.1 one at a time\r\n")
             elif verb == "QUIT":

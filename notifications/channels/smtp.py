@@ -26,7 +26,7 @@ class Broken(Exception):
 
 
 class Session:
-    """Opened by its first use. `fresh` until a message has gone through it."""
+    """Opened by its first use. `fresh` until the server has let a message begin: then it is there, and takes mail."""
 
     def __init__(self, mailer: EmailBackend, data_timeout: float) -> None:
         self.mailer = mailer
@@ -55,9 +55,9 @@ class Session:
         smtp = self.smtp
         self._greet()
         self._step("mail", f"MAIL FROM:<{sender}>")
+        self.fresh = False
         self._step("rcpt", f"RCPT TO:<{recipient}>")
         self._step("data", "DATA")
-        self.fresh = False
         lines = re.sub(rb"(?m)^\.", b"..", content)  # RFC 5321 4.5.2
         try:
             smtp.send(lines if lines.endswith(b"\r\n") else lines + b"\r\n")

@@ -175,6 +175,20 @@ def test_a_limit_of_messages_for_a_connection(email: Any) -> None:
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("where", ["rset", "mail"])
+def test_a_server_that_hangs_up_after_a_refusal(email: Any, where: str) -> None:
+    """Too many errors for one connection, says many a server, even at the first: that holds up nobody else."""
+    turns = iter([None, "421 4.7.0 too many errors"]) if where == "mail" else iter(["421 4.7.0 bye"])
+
+    def answers(at: str, to: str) -> str | None:
+        return "450 4.2.0 greylisted" if "bob" in to else next(turns, None) if at == where else None
+
+    with serving(answers) as server:
+        results = email(server.port).send([message("bob@example.com"), message("a@example.com")])
+    assert [(result.sent, result.code) for result in results] == [(False, "450"), (True, "250")]
+    assert server.connections == 2
+
+
 def test_failover(email: Any) -> None:
     """The first server is away: the next one takes it. Nothing that began is sent by two."""
     with serving() as backup:
