@@ -15,6 +15,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.mail import EmailMultiAlternatives, mailers
 from django.core.mail.backends.smtp import EmailBackend
+from django.utils.encoding import punycode
 
 from .. import unsubscribe
 from ..exceptions import DeliveryError
@@ -49,15 +50,17 @@ class Options:
         made = cls(**{"from_email": settings.DEFAULT_FROM_EMAIL} | options)
         if isinstance(made.mailers, str) or not made.mailers:
             raise ValueError("mailers must be a list of aliases of MAILERS")
-        if "@" not in made.sender:
-            raise ValueError("from_email must be an address")
+        if "@" not in made.sender or not made.sender.isascii():
+            raise ValueError("from_email must be an address, with nothing but ASCII before the @")
         if made.timeout <= 0 or made.data_timeout <= 0:
             raise ValueError("timeout and data_timeout must be greater than 0")
         return made
 
     @property
     def sender(self) -> str:
-        return parseaddr(self.from_email)[1]
+        """The address alone, its domain in IDNA form. Raises ValueError where there is no such form."""
+        local, at, domain = parseaddr(self.from_email)[1].rpartition("@")
+        return f"{local}{at}{punycode(domain)}"
 
 
 class EmailChannel(BaseChannel):

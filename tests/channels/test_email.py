@@ -65,6 +65,17 @@ def test_what_settings_say_of_a_message(email: Any, settings: Any) -> None:
     assert unsubscribe.read(token).address == "ann@example.com"
 
 
+def test_a_sender_with_an_idna_domain(email: Any) -> None:
+    """A domain has an ASCII form: in the envelope, in From and in Message-ID."""
+    with serving() as server:
+        [result] = email(server.port, from_email="B\u00fcro <shop@b\u00fccher.example>").send([message()])
+    assert result.sent
+    assert server.envelopes[0][0] == "<shop@xn--bcher-kva.example>"
+    [sent] = server.messages
+    assert sent["From"] == "B\u00fcro <shop@xn--bcher-kva.example>"
+    assert sent["Message-ID"] == "<0199-1@xn--bcher-kva.example>"
+
+
 def test_only_ascii_before_the_at(email: Any) -> None:
     """SMTPUTF8 is not spoken: refused at the door, not by the mail server. A domain has an ASCII form."""
     with pytest.raises(ValidationError, match="ASCII"):
@@ -225,6 +236,8 @@ def test_header_injection(email: Any) -> None:
     [
         ({"host": "x"}, "notifications.E020"),
         ({"from_email": "nobody"}, "notifications.E020"),
+        ({"from_email": "b\u00fcro@example.org"}, "notifications.E020"),
+        ({"from_email": f"shop@{'b' * 64}.example"}, "notifications.E020"),
         ({"timeout": 0}, "notifications.E020"),
         ({"data_timeout": 0}, "notifications.E020"),
         ({"mailers": "default"}, "notifications.E020"),
