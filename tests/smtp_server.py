@@ -21,6 +21,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.connections = 0
         self.messages: list[EmailMessage] = []  # those it said it took
         self.seen: list[EmailMessage] = []  # and those it refused, or of which it said nothing
+        self.contents: list[bytes] = []  # all of them, as they came
         self.envelopes: list[list[str]] = []
         self.ended = threading.Event()
 
@@ -55,6 +56,7 @@ class Conversation(socketserver.StreamRequestHandler):
                     return
                 lines = iter(self.rfile.readline, b".\r\n")
                 content = b"".join(line.removeprefix(b".") for line in lines)
+                self.server.contents.append(content)
                 message = message_from_bytes(content, policy=policy.default)
                 self.server.seen.append(message)
                 said = self.say("end", envelope[-1], "250 2.0.0 queued as 7")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from email.errors import MessageError
-from email.policy import SMTP
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from time import monotonic
 from typing import Any, Self
@@ -24,8 +24,18 @@ from .address import clean_address
 from .base import BaseChannel, Message, SendResult
 from .smtp import Broken, Session
 
-# RFC 5322 allows lines of 998 characters. Folded at 78, a long link would become an encoded word, and no link.
-POLICY = SMTP.clone(max_line_length=998)
+
+class ASCII(EmailPolicy):
+    """Only ASCII goes out: other bytes need a server that offers 8BITMIME, and a MAIL that says so (RFC 6152). What is
+    encoded for it, a text or a header, has lines of at most 76 characters (RFC 2045 and 2047)."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        # RFC 5322 allows lines of 998 characters. Folded at 76, a long link would become an encoded word, and no link.
+        policy = self.clone(max_line_length=998) if value.isascii() else self
+        return super(ASCII, policy).fold_binary(name, value)
+
+
+POLICY = ASCII(linesep="\r\n", cte_type="7bit", max_line_length=76)
 
 METADATA = "notification"  # the name under which a provider is told the notification's id
 

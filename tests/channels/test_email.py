@@ -65,6 +65,31 @@ def test_what_settings_say_of_a_message(email: Any, settings: Any) -> None:
     assert unsubscribe.read(token).address == "ann@example.com"
 
 
+@pytest.mark.parametrize("body", ["Gr\u00fc\u00dfe", "\u4f60\u597d" * 300, "a" * 3000, "\u00fc" * 600])
+def test_only_ascii_goes_out(email: Any, body: str) -> None:
+    """No server needs 8BITMIME for it (RFC 6152), encoded lines are short (RFC 2045, 2047); the text is as it was."""
+    subject = body[:200] + "\u00fc"
+    with serving() as server:
+        [result] = email(server.port).send([message(body=body, html=f"<b>{body}</b>", subject=subject)])
+    assert result.sent
+    assert server.contents[0].isascii()
+    lines = [
+        line for line in server.contents[0].splitlines() if not line.startswith(b"Content-Type: multipart")
+    ]
+    assert max(map(len, lines)) <= 76
+    assert server.messages[0]["Subject"] == subject
+    assert server.messages[0].get_body(["plain"]).get_content().strip() == body
+    assert server.messages[0].get_body(["html"]).get_content().strip() == f"<b>{body}</b>"
+
+
+def test_long_headers_stay_whole(email: Any, settings: Any) -> None:
+    """A link that is folded at 76 characters is no link any more."""
+    settings.NOTIFICATIONS_BASE_URL = "https://notify.example.com"
+    with serving() as server:
+        email(server.port).send([message(recipient=f"{'a' * 64}@example.com", category="l" * 50)])
+    assert b"\r\nList-Unsubscribe: <https://notify.example.com/unsubscribe/" in server.contents[0]
+
+
 def test_a_sender_with_an_idna_domain(email: Any) -> None:
     """A domain has an ASCII form: in the envelope, in From and in Message-ID."""
     with serving() as server:
