@@ -21,6 +21,8 @@ from .retry import RetryPolicy
 
 register(check_background_tasks, "notifications")
 
+KEYS = frozenset({"BACKEND", "OPTIONS", "RETRY", "LIMITS", "UNKNOWN"})  # of CHANNELS[alias]
+
 
 @register("notifications")
 def check_defaults(**kwargs: Any) -> Iterator[CheckMessage]:
@@ -129,6 +131,12 @@ def check_channels(**kwargs: Any) -> Iterator[CheckMessage]:
                 id="notifications.E010",
             )
             continue
+        for name in sorted(channels.settings[alias].keys() - KEYS):
+            yield Error(
+                f"CHANNELS[{alias!r}] has an unknown key: {name!r}.",
+                hint=f"Known are {', '.join(sorted(KEYS))}.",
+                id="notifications.E025",
+            )
         yield from channel.check()
         try:
             Limits.from_options(channel.limits)

@@ -40,8 +40,10 @@ class Limits:
         if unknown := options.keys() - names.keys():
             raise ValueError(f"unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(names))}")
         for name, value in options.items():
-            if not isinstance(value, int | float) or value <= 0:
+            if not isinstance(value, int | float) or not value > 0:  # a NaN is not
                 raise ValueError(f"{name} must be a number greater than 0")
+        if options.get("MAX_CONCURRENT", 1) % 1:
+            raise ValueError("MAX_CONCURRENT must be a whole number")
         return cls(**{names[name]: value for name, value in options.items()})
 
 

@@ -26,8 +26,8 @@ class RetryPolicy:
         if unknown := options.keys() - names.keys():
             raise ValueError(f"unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(names))}")
         policy = cls(**{names[key]: value for key, value in options.items()})
-        if policy.max_attempts < 1:
-            raise ValueError("MAX_ATTEMPTS must be at least 1")
+        if not isinstance(policy.max_attempts, int) or policy.max_attempts < 1:
+            raise ValueError("MAX_ATTEMPTS must be a whole number, at least 1")
         for name in ("base", "cap", "max_age"):
             if not isinstance(getattr(policy, name), timedelta) or getattr(policy, name) < timedelta(0):
                 raise ValueError(f"{name.upper()} must be a timedelta that is not negative")

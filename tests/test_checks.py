@@ -51,6 +51,11 @@ def test_the_services_own_settings_are_clean() -> None:
             {"log": {"BACKEND": LOG, "OPTIONS": {"path": "log.txt"}, "LIMITS": {"MAX_PER_SECOND": 0}}},
             "notifications.E014",
         ),
+        (
+            "CHANNELS",
+            {"log": {"BACKEND": LOG, "OPTIONS": {"path": "log.txt"}, "LIMIT": {"MAX_PER_SECOND": 1}}},
+            "notifications.E025",
+        ),
     ],
 )
 def test_refused(settings: Any, name: str, value: Any, id: str) -> None:

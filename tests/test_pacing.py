@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
+from math import nan
 from typing import Any
 
 import pytest
@@ -136,7 +137,16 @@ def test_four_workers_together_keep_the_limit(accepted: Accept, limit: Callable[
     assert len(won) == Notification.objects.filter(status=Status.SENDING).count() == 5
 
 
-@pytest.mark.parametrize("options", [{"MAX_PER_MINUTE": 1}, {"MAX_PER_SECOND": 0}, {"MAX_CONCURRENT": "4"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"MAX_PER_MINUTE": 1},
+        {"MAX_PER_SECOND": 0},
+        {"MAX_CONCURRENT": "4"},
+        {"MAX_CONCURRENT": 0.5},
+        {"MAX_PER_SECOND": nan},
+    ],
+)
 def test_a_wrong_limit_is_named(options: dict[str, Any]) -> None:
     """By the option's name."""
     with pytest.raises(ValueError, match=next(iter(options))):

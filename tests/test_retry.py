@@ -1,6 +1,7 @@
 """The retry policy is pure: a number and an error go in, a delay or None comes out."""
 
 from datetime import timedelta
+from math import nan
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,8 @@ def test_retry_after_is_a_lower_bound() -> None:
     [
         ({"MAX_TRIES": 3}, "MAX_TRIES"),
         ({"MAX_ATTEMPTS": 0}, "MAX_ATTEMPTS"),
+        ({"MAX_ATTEMPTS": nan}, "MAX_ATTEMPTS"),
+        ({"MAX_ATTEMPTS": "3"}, "MAX_ATTEMPTS"),
         ({"BASE": 5}, "BASE"),
         ({"CAP": timedelta(seconds=-1)}, "CAP"),
     ],

@@ -77,6 +77,8 @@ def problems(options: Options) -> Iterator[Problem]:
     for name in TIMEOUTS.keys() & options.keys():
         if not isinstance(options[name], int | float) or not 0 < options[name] <= 300:
             yield "E036", f"'{name}' is {options[name]!r}.", "Set seconds, more than 0 and at most 300."
+    if not isinstance(options.get("http", False), bool):  # the text "no" would allow it
+        yield "E039", f"'http' is {options['http']!r}.", "Set True to allow plain http, or leave it out."
     ports = options.get("ports", [])
     if not isinstance(ports, list | tuple) or not all(isinstance(p, int) and 0 < p < 65536 for p in ports):
         yield "E037", "'ports' is no list of ports.", "Leave it out for 443."

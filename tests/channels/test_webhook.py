@@ -312,6 +312,7 @@ def test_an_endpoint_that_is_gone(receiver: Receiver) -> None:
         ({"secrets": [OLD], "allow": [7]}, "E035"),
         ({"secrets": [OLD], "total_timeout": 0}, "E036"),
         ({"secrets": [OLD], "ports": 8443}, "E037"),
+        ({"secrets": [OLD], "http": "no"}, "E039"),
         ({"secrets": [OLD], "ca_file": "/no/such.pem"}, "E038"),
     ],
 )
