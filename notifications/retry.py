@@ -35,9 +35,9 @@ class RetryPolicy:
 
     def backoff(self, attempt: int) -> timedelta:
         """The longest delay after this attempt (1 for the first)."""
-        # 2**n of a large n overflows timedelta; beyond 32 doublings any sensible base is past its cap.
+        # Beyond 32 doublings any sensible base is past its cap. The product might be too long for a timedelta.
         factor: int = 2 ** min(attempt - 1, 32)
-        return min(self.base * factor, self.cap)
+        return self.cap if self.base > self.cap / factor else self.base * factor
 
     def delay(
         self,

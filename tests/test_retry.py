@@ -13,7 +13,7 @@ SECOND = timedelta(seconds=1)
 policies = st.builds(
     RetryPolicy,
     max_attempts=st.integers(1, 50),
-    base=st.timedeltas(timedelta(0), timedelta(hours=1)),
+    base=st.timedeltas(timedelta(0), timedelta(days=1)),
     cap=st.timedeltas(timedelta(0), timedelta(days=2)),
     max_age=st.timedeltas(timedelta(0), timedelta(days=7)),
 )
@@ -43,6 +43,12 @@ def test_the_backoff_doubles_up_to_the_cap() -> None:
     """Exponential: each failure waits twice as long as the one before."""
     policy = RetryPolicy(base=2 * SECOND, cap=60 * SECOND)
     assert [policy.backoff(n) / SECOND for n in range(1, 8)] == [2, 4, 8, 16, 32, 60, 60]
+
+
+def test_no_backoff_is_too_long_to_write() -> None:
+    """A policy of days that goes on for months still has its cap after any number of attempts."""
+    policy = RetryPolicy(base=timedelta(hours=12), cap=timedelta(days=2))
+    assert [policy.backoff(n) / policy.cap for n in (1, 2, 3, 32, 33, 10_000)] == [0.25, 0.5, 1, 1, 1, 1]
 
 
 def test_the_jitter_is_full() -> None:
