@@ -155,7 +155,7 @@ def _retry_after(headers: Mapping[str, Any]) -> timedelta | None:
     """Seconds or a date (RFC 9110, 10.2.3), at most an hour. What is neither, or past, says nothing."""
     value = headers.get("retry-after", "").strip()
     try:
-        if re.fullmatch(r"[0-9]{1,9}", value):
+        if re.fullmatch(r"[0-9]{1,13}", value):  # what a timedelta can hold
             wish = timedelta(seconds=int(value))
         else:
             date = parsedate_to_datetime(value)

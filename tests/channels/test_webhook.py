@@ -108,6 +108,7 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
         ("120", 120, 120),
         (lambda: format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True), 500, 600),
         ("999999999", 3600, 3600),
+        ("1795516800000", 3600, 3600),
         (lambda: format_datetime(datetime.now(UTC) + timedelta(days=9), usegmt=True), 3600, 3600),
         ("0", None, None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", None, None),
