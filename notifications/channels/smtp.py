@@ -42,7 +42,7 @@ class Session:
         """Raises Broken, whatever the server said: an answer before the first message is no message's matter."""
         try:
             self.mailer.open()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the second: a host or a password that has no form in ASCII
             code, text = getattr(error, "smtp_code", ""), getattr(error, "smtp_error", b"")
             self.close()
             raise Broken("connect", error, str(code), _text(text)) from error

@@ -236,6 +236,15 @@ def test_failover(email: Any) -> None:
         assert (result.unknown, len(backup.messages)) == (True, 2)
 
 
+def test_failover_from_a_host_that_cannot_be_written(email: Any, settings: Any) -> None:
+    """Nobody was reached, whatever the reason: the next one takes it."""
+    with serving() as backup:
+        channel = email(1, backup.port)
+        settings.MAILERS["default"]["OPTIONS"]["host"] = f"{'m' * 64}.example"
+        [result] = channel.send([message()])
+    assert (result.sent, backup.connections) == (True, 1)
+
+
 def test_a_mailer_that_comes_back(email: Any) -> None:
     """It is asked again by the next batch of the same thread; one that is there keeps its connection."""
     turns = iter(["421 4.3.2 restarting"])
