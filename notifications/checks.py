@@ -4,6 +4,7 @@ Ids are stable: notifications.E001 ff. are about the service's own settings, E01
 Each backend of TASKS brings checks of its own, which Django collects.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -79,6 +80,18 @@ def check_redirect_in_production(**kwargs: Any) -> Iterator[CheckMessage]:
             "NOTIFICATIONS_REDIRECT_TO or NOTIFICATIONS_ALLOWED_RECIPIENTS is set.",
             hint="Unset both in production. On a copy of it, put notifications.W017 in SILENCED_SYSTEM_CHECKS.",
             id="notifications.W017",
+        )
+
+
+@register("notifications")
+def check_base_url(**kwargs: Any) -> Iterator[CheckMessage]:
+    """What is none makes links that no mail program follows, in e-mails that are out already."""
+    base_url = notification_settings().base_url
+    if base_url and not re.fullmatch(r"https?://[!-~]+", base_url):
+        yield Error(
+            f"NOTIFICATIONS_BASE_URL is {base_url!r}.",
+            hint="Set where people reach this service, such as https://notify.example.com, in ASCII.",
+            id="notifications.E026",
         )
 
 

@@ -32,6 +32,8 @@ def test_the_services_own_settings_are_clean() -> None:
         ("NOTIFICATIONS_CHANNEL", "smoke", "notifications.E002"),
         ("NOTIFICATIONS_LEASE", 30, "notifications.E003"),
         ("NOTIFICATIONS_LEASE", timedelta(0), "notifications.E003"),
+        ("NOTIFICATIONS_BASE_URL", "notify.example.com", "notifications.E026"),
+        ("NOTIFICATIONS_BASE_URL", "https://b\u00fccher.example", "notifications.E026"),
         ("CHANNELS", {"log": {"BACKEND": "no.such.Channel"}}, "notifications.E010"),
         ("CHANNELS", {"log": {}}, "notifications.E010"),
         ("CHANNELS", {"log": {"BACKEND": "tests.test_checks.NotAChannel"}}, "notifications.E010"),
