@@ -56,10 +56,11 @@ class LogChannel(BaseChannel):
                     id="notifications.E011",
                 )
             ]
-        if not os.access(self.path.parent, os.W_OK):
+        place = self.path if self.path.exists() else self.path.parent
+        if self.path.is_dir() or not os.access(place, os.W_OK):
             return [
                 Error(
-                    f"CHANNELS[{self.alias!r}] cannot write in {self.path.parent}.",
+                    f"CHANNELS[{self.alias!r}] cannot write to {self.path}.",
                     hint="Make the folder, or choose another file with NOTIFICATIONS_LOG_FILE.",
                     id="notifications.E012",
                 )

@@ -105,7 +105,8 @@ def test_checks(tmp_path: Path) -> None:
     """Options are checked at start, each with its id."""
     assert channel(tmp_path / "log.txt").check() == []
     assert [error.id for error in LogChannel("log", {}).check()] == ["notifications.E011"]
-    assert [error.id for error in channel(tmp_path / "no" / "log.txt").check()] == ["notifications.E012"]
+    for nowhere in (tmp_path / "no" / "log.txt", tmp_path, Path("")):
+        assert [error.id for error in channel(nowhere).check()] == ["notifications.E012"]
 
 
 @given(st.text(max_size=300))
