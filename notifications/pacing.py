@@ -4,8 +4,10 @@
 
 Note [Give everybody a time]: what may not be sent now is given a time of its own, once, and its queue entry
 comes back at that time. Whoever only tried again later would meet the whole backlog at each try. The times
-are spaced by the rate (the leaky bucket as a meter, with no burst: in no second there are more than the limit); for
-MAX_CONCURRENT they are spaced by how long a send took of late, and the count decides when the time has come.
+are spaced by the rate (the leaky bucket as a meter, with no burst); for MAX_CONCURRENT they are spaced by how long a
+send took of late, and the count decides when the time has come. A time that was given is kept, however late a worker
+sees it: put off for that, everything would wait for ever where workers are always late. So after a stop of all clusters
+what had its time meanwhile goes at once.
 """
 
 from collections.abc import Iterable, Sequence
