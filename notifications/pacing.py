@@ -5,9 +5,11 @@
 Note [Give everybody a time]: what may not be sent now is given a time of its own, once, and its queue entry
 comes back at that time. Whoever only tried again later would meet the whole backlog at each try. The times
 are spaced by the rate (the leaky bucket as a meter, with no burst); for MAX_CONCURRENT they are spaced by how long a
-send took of late, and the count decides when the time has come. A time that was given is kept, however late a worker
-sees it: put off for that, everything would wait for ever where workers are always late. So after a stop of all clusters
-what had its time meanwhile goes at once.
+send took of late, and the count decides when the time has come.
+
+Note [A time that has passed]: a worker sees a time a little late, and what has just had its time is sent. Past GRACE it
+has missed it, and is given another like whoever comes new: after a stop of all clusters, all that should have been sent
+meanwhile would go at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,6 +28,7 @@ from .schedule import Due, Reschedule
 from .statements import Claim
 
 SMOOTHING = 0.2  # the share of the newest send in the average
+GRACE = timedelta(seconds=0.5)  # Note [A time that has passed]. A worker looks every 0.2 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,10 @@ class Pace:
         """Whether it may be sent now. A time that was given is kept: who waited for it needs no other."""
         if self.max_concurrent and not self.room:
             return False
-        if self.per_second and row.slot_at != row.next_attempt_at:
+        slot = (
+            row.slot_at if row.slot_at == row.next_attempt_at else None
+        )  # else it was for an attempt before
+        if self.per_second and (slot is None or slot < self.now - GRACE):
             if self.row.free_at > self.now:
                 return False
             self.row.free_at += timedelta(seconds=1 / self.per_second)

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 from django_q.models import OrmQ
 
 from notifications import pacing, tasks
@@ -64,15 +66,33 @@ def test_max_per_second(accepted: Accept, limit: Callable[..., None]) -> None:
     assert list(OrmQ.objects.order_by("pk").values_list("lock", flat=True)) == times
 
 
+def had_their_time(ago: timedelta) -> None:
+    """All that wait for a time of theirs: it was so long ago."""
+    waiting = Notification.objects.filter(status=Status.QUEUED)
+    waiting.update(next_attempt_at=Now() - ago)
+    waiting.update(slot_at=F("next_attempt_at"))
+
+
 def test_a_time_that_was_given_is_kept(accepted: Accept, limit: Callable[..., None]) -> None:
     """When it has come, it is sent: it is not put off once more behind those who came later."""
     limit(max_per_second=1)
     rows = [accepted() for _ in range(5)]
     assert len(claimed(*rows)) == 1
-    waiting = Notification.objects.filter(status=Status.QUEUED)
-    come = waiting.values_list("next_attempt_at", flat=True)[0] - timedelta(minutes=1)
-    waiting.update(next_attempt_at=come, slot_at=come)  # their time was a minute ago
+    had_their_time(timedelta(0))
     assert len(claimed(*rows)) == 4
+
+
+def test_after_a_stop_the_rate_holds(accepted: Accept, limit: Callable[..., None]) -> None:
+    """What had its time while no cluster ran does not go at once: one does, and the others get times anew (C9)."""
+    limit(max_per_second=10)
+    rows = [accepted() for _ in range(5)]
+    assert len(claimed(*rows)) == 1
+    had_their_time(timedelta(minutes=1))
+    ChannelPace.objects.update(free_at=Now() - timedelta(minutes=1))
+    assert len(claimed(*rows)) == 1
+    times = Notification.objects.filter(status=Status.QUEUED).order_by("pk").values_list("slot_at", flat=True)
+    assert [(later - earlier).total_seconds() for earlier, later in pairwise(times)] == [0.1, 0.1]
+    assert min(times) > timezone.now() - timedelta(seconds=5)
 
 
 def test_max_concurrent_counts_what_every_worker_sends(accepted: Accept, limit: Callable[..., None]) -> None:
