@@ -1,6 +1,7 @@
 """The README tells the truth: every command, setting, file and address it names exists."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,23 @@ def test_addresses() -> None:
             resolve(path)
         except Resolver404:
             pytest.fail(f"{path} leads nowhere")
+
+
+def test_layers() -> None:
+    """The layers in architecture.md are those that `make check` keeps."""
+    [drawn] = re.findall(r"```\n(pages\n.*?)```", text("docs/architecture.md"), re.DOTALL)
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [layers] = [
+        item["layers"] for item in config["tool"]["importlinter"]["contracts"] if item["type"] == "layers"
+    ]
+    assert drawn.replace(" · ", " | ").splitlines() == layers
+
+
+def test_rooms() -> None:
+    """Every module of the app is in architecture.md's list of rooms."""
+    rooms = text("docs/architecture.md").split("## Rooms")[1].split("\n\nImports")[0]
+    named = {name.strip("/").rsplit("/")[-1] for name in re.findall(r"`([^`]+)`", rooms)}
+    modules = {p.name for p in (ROOT / "notifications").glob("*.py")} | {
+        p.parent.name for p in (ROOT / "notifications").glob("*/__init__.py")
+    }
+    assert modules - named == {"__init__.py", "apps.py", "migrations", "management"}
