@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connections
+from django.tasks import task_backends
+from django.test import override_settings
 
 from notifications.background import testing
 
@@ -11,8 +13,9 @@ from . import work
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
+def _fresh(_background_urls: None) -> Iterator[None]:
     work.forget()
+    task_backends["default"].clear()
     # A task that runs inline looks at the connections there are, and one of another test may not be used.
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
@@ -22,10 +25,12 @@ def _fresh() -> Iterator[None]:
     testing.stop_pool()
 
 
-@pytest.fixture(autouse=True)
-def _background_urls(settings) -> None:
-    settings.ROOT_URLCONF = "tests.background.urls"
-    settings.TASKS = {
+@pytest.fixture(scope="package", autouse=True)
+def _background_urls() -> Iterator[None]:
+    """Once for all of them: each change makes Django forget its URLs, and leaves a variable in the context for good."""
+    backends = {
         "default": {"BACKEND": "django.tasks.backends.dummy.DummyBackend"},
         "thread": {"BACKEND": "notifications.backends.thread.ThreadBackend"},
     }
+    with override_settings(ROOT_URLCONF="tests.background.urls", TASKS=backends):
+        yield
