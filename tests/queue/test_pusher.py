@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.tasks import task_backends
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -61,6 +62,7 @@ def boss() -> Iterator[Pusher]:
     yield pusher
     for hand in pusher.hands.values():
         pusher.hang_up(hand)
+    pusher.listener.close()
     pusher.selector.close()
     mine.close()
     theirs.close()
@@ -328,3 +330,17 @@ def test_after_a_batch_the_next_look_waits_for_more(boss: Pusher, play: Play) ->
         assert boss.look_at >= before + pause_after(count)
         assert boss.look_at <= time.monotonic() + pause_after(count)
         boss.hands[1].jobs.clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_database_is_back_when_it_has_answered(boss: Pusher, caplog: pytest.LogCaptureFixture) -> None:
+    """Law: a step that had nothing to ask of a database that is away does not say that it is back."""
+
+    def fail() -> None:
+        raise OperationalError("gone away")
+
+    boss.safely(fail)
+    boss.safely(boss.renew)
+    assert "database=back" not in caplog.text
+    boss.safely(boss.broker.keys)
+    assert "database=back" in caplog.text

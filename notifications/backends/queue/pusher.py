@@ -203,7 +203,8 @@ class Pusher(Crew):
                 self.put_back.clear()  # their leases end by themselves
                 self.crashed.clear()
         else:
-            if self.away_until:
+            # A step that had nothing to ask has made no connection, and does not tell.
+            if self.away_until and connections[self.table.using].connection is not None:
                 self.away_until = 0.0
                 logger.warning("database=back")
                 self.safely(self.listen)
