@@ -118,9 +118,12 @@ def test_a_database_that_fails_in_the_middle(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.process
-def test_a_database_that_is_away() -> None:
+@pytest.mark.parametrize(
+    "url", ["postgres://postgres@127.0.0.1:1/none", "sqlite:////no/such/folder/db.sqlite3"]
+)
+def test_a_database_that_is_away(url: str) -> None:
     """No traceback: what was tried, and where to look."""
-    done = manage("doctor", env={"DATABASE_URL": "postgres://postgres@127.0.0.1:1/none", "DEBUG": "true"})
+    done = manage("doctor", env={"DATABASE_URL": url, "DEBUG": "true"})
     assert done.returncode == 2
     assert "Is DATABASE_URL right?" in done.stdout
     assert "Traceback" not in done.stderr
