@@ -6,6 +6,8 @@ console. With neither there is no e-mail.
 
 from typing import Any
 
+from environs import validate
+
 from project.environment import DEBUG, env
 
 mailers: dict[str, dict[str, Any]] = {}
@@ -19,7 +21,7 @@ if host := env.str("EMAIL_SMTP_HOST", default=""):
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": host,
-            "port": env.int("EMAIL_SMTP_PORT", default=587),
+            "port": env.int("EMAIL_SMTP_PORT", default=587, validate=validate.Range(1, 65535)),
             "username": env.str("EMAIL_SMTP_USER", default=""),
             "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
             "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),

@@ -87,7 +87,9 @@ NOTIFICATIONS_REDIRECT_TO = env.str("NOTIFICATIONS_REDIRECT_TO", default="")
 NOTIFICATIONS_ALLOWED_RECIPIENTS: list[str] = env.list("NOTIFICATIONS_ALLOWED_RECIPIENTS", default=[])
 
 # Where people reach this service: for links in e-mails (unsubscribe).
-NOTIFICATIONS_BASE_URL = env.str("NOTIFICATIONS_BASE_URL", default="")
+NOTIFICATIONS_BASE_URL = env.str(
+    "NOTIFICATIONS_BASE_URL", default="", validate=validate.Regexp(r"^(https?://[^/\s]+\S*)?$")
+)
 
 # Days after which what is over is deleted, by status; what is not named is kept.
 NOTIFICATIONS_KEEP_DAYS: dict[str, int] = env.dict("NOTIFICATIONS_KEEP_DAYS", default={}, subcast_values=int)

@@ -40,11 +40,13 @@ def load(tmp_path: Path, *names: str, **environment: str) -> subprocess.Complete
         ("QCLUSTER_WORKERS", "many"),
         ("QCLUSTER_WORKERS", "0"),
         ("SECRET_KEY", ""),
+        ("NOTIFICATIONS_BASE_URL", "notify.example.com"),
+        ("EMAIL_SMTP_PORT", "99999"),
     ],
 )
 def test_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     """One line says which variable is wrong."""
-    done = load(tmp_path, **{"SECRET_KEY": "x", name: value})
+    done = load(tmp_path, **{"SECRET_KEY": "x", "EMAIL_SMTP_HOST": "mail.example.com", name: value})
     assert done.returncode != 0
     assert name in done.stderr.splitlines()[-1]
 
