@@ -62,7 +62,7 @@ def test_R10_what_a_task_adds_runs_in_the_same_pass() -> None:
     added = threading.Event()
 
     def second() -> None:
-        work.diary.append(added.wait(0.2))
+        work.diary.append(added.wait(0.05))
 
     tasks.add_task(lambda: tasks.add_task(added.set))
     tasks.add_task(second)

@@ -77,7 +77,7 @@ def test_a_mailers_own_timeout(email: Any, settings: Any) -> None:
     """It goes before the channel's, which waits for 20 s here."""
     channel, gate = email(1), Event()
     with serving(lambda at, argument: too_late(gate) if at == "rcpt" else None) as server:
-        options = {"host": "127.0.0.1", "port": server.port, "timeout": 0.1}
+        options = {"host": "127.0.0.1", "port": server.port, "timeout": 0.05}
         settings.MAILERS = {"default": {"BACKEND": SMTP, "OPTIONS": options}}
         [result] = channel.send([message()])
         gate.set()
