@@ -16,6 +16,7 @@ from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
 from .asgi import open_scopes
+from .dependencies import Needs
 from .injection import asolve, prepare, solve
 from .scope import RequestScope, current_scope
 from .tasks import collector
@@ -99,10 +100,7 @@ class BackgroundTasksMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
     ) -> None:
         scope = _current()
-        needs, wanted = prepare(view)
-        scope.wanted = scope.wanted or wanted
-        missing = tuple(need for need in needs if need.name not in kwargs)
-        if missing:
+        if missing := _missing(scope, view, kwargs):
             with scope.catching():
                 _give(request, kwargs, solve(missing, scope, scope.exits, request, kwargs))
 
@@ -110,10 +108,7 @@ class BackgroundTasksMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
     ) -> None:
         scope = _current()
-        needs, wanted = prepare(view)
-        scope.wanted = scope.wanted or wanted
-        missing = tuple(need for need in needs if need.name not in kwargs)
-        if missing:
+        if missing := _missing(scope, view, kwargs):
             with scope.catching():
                 _give(request, kwargs, await asolve(missing, scope, scope.async_exits, request, kwargs))
 
@@ -134,6 +129,13 @@ def _current() -> RequestScope:
     if scope is None:
         raise RuntimeError("BackgroundTasksMiddleware: the context of the request has been lost.")
     return scope
+
+
+def _missing(scope: RequestScope, view: Callable[..., Any], kwargs: dict[str, Any]) -> Needs:
+    """What the view asks for and the URL does not give. The scope learns whether tasks are among it."""
+    needs, wanted = prepare(view)
+    scope.wanted = scope.wanted or wanted
+    return tuple(need for need in needs if need.name not in kwargs)
 
 
 def _give(request: HttpRequest, kwargs: dict[str, Any], values: dict[str, Any]) -> None:
