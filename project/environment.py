@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from environs import Env
+from environs import Env, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -10,3 +10,5 @@ env = Env()
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
 
 DEBUG = env.bool("DEBUG", default=False)
+
+web_address = validate.Regexp(r"^(https?://[^/\s]+\S*)?$")  # or none

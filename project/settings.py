@@ -12,7 +12,7 @@ from django.utils.csp import CSP
 from environs import validate
 
 from project.database import tuned
-from project.environment import BASE_DIR, DEBUG, env
+from project.environment import BASE_DIR, DEBUG, env, web_address
 from project.logs import LOGGING as LOGGING
 from project.mail import mailers
 
@@ -87,9 +87,7 @@ NOTIFICATIONS_REDIRECT_TO = env.str("NOTIFICATIONS_REDIRECT_TO", default="")
 NOTIFICATIONS_ALLOWED_RECIPIENTS: list[str] = env.list("NOTIFICATIONS_ALLOWED_RECIPIENTS", default=[])
 
 # Where people reach this service: for links in e-mails (unsubscribe).
-NOTIFICATIONS_BASE_URL = env.str(
-    "NOTIFICATIONS_BASE_URL", default="", validate=validate.Regexp(r"^(https?://[^/\s]+\S*)?$")
-)
+NOTIFICATIONS_BASE_URL = env.str("NOTIFICATIONS_BASE_URL", default="", validate=web_address)
 
 # Days after which what is over is deleted, by status; what is not named is kept.
 NOTIFICATIONS_KEEP_DAYS: dict[str, int] = env.dict("NOTIFICATIONS_KEEP_DAYS", default={}, subcast_values=int)
