@@ -31,28 +31,28 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 class ViaExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "notifications.api.serializers.ViaField"
+    target_class = "notifications.api.fields.ViaField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         return {"type": "string", "enum": via_choices()}
 
 
 class ChannelExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "notifications.api.serializers.ChannelField"
+    target_class = "notifications.api.fields.ChannelField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         return {"type": "string", "enum": sorted(channels.settings)}
 
 
 class CursorExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "notifications.api.serializers.CursorField"
+    target_class = "notifications.api.fields.CursorField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": "^[A-Za-z0-9_-]{22}$"}
 
 
 class RecipientExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
-    target_class = "notifications.api.serializers.RecipientField"
+    target_class = "notifications.api.fields.RecipientField"
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         return {"type": "string", "format": "recipient", "minLength": 1, "maxLength": self.target.max_length}

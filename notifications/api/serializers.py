@@ -3,12 +3,20 @@
 from typing import Any
 
 from django.core.validators import RegexValidator
-from django.db.models import TextChoices
 from rest_framework import serializers
 
 from ..conf import notification_settings
 from ..masking import masked, without_addresses
 from ..models import Attempt, Notification, Status, Suppression, SuppressionReason
+from .fields import (
+    ChannelField,
+    CursorField,
+    RecipientField,
+    TextField,
+    ViaField,
+    WholeField,
+    unknown_choice,
+)
 from .pagination import MAX_PAGE_SIZE, PAGE_SIZE
 from .permissions import sees_recipient
 from .strict import StrictSerializer
@@ -16,43 +24,6 @@ from .strict import StrictSerializer
 DEFAULT_MESSAGE = "some notification"
 ADDRESSES = {"recipient", "sent_to"}  # fields that are one, of whatever kind
 CATEGORY = r"^[a-z0-9][a-z0-9._-]{0,49}$"
-
-
-class ViaField(serializers.CharField):
-    """What it may be is a matter of the settings; the front desk refuses the rest, and says what there is."""
-
-
-class ChannelField(serializers.CharField):
-    """The same, for CHANNELS."""
-
-
-class CursorField(serializers.CharField):
-    """A place in the list."""
-
-
-def unknown_choice(choices: type[TextChoices]) -> dict[str, Any]:
-    """`error_messages` that say what there is. REST framework's repeats what came, whatever that is."""
-    return {"invalid_choice": f"Choose one of: {', '.join(choices.values)}."}
-
-
-class TextField(serializers.CharField):
-    """A string. REST framework takes a number for one, which the schema would forbid."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
-
-
-class RecipientField(TextField):
-    """The channel says what one is."""
-
-
-class WholeField(serializers.CharField):
-    """What a list is asked for, compared as it came: a blank finds nothing, as any other text that is nowhere."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(trim_whitespace=False, **kwargs)
 
 
 class SendSerializer(serializers.Serializer):
