@@ -1,7 +1,7 @@
 """The name of a call, which its handler wears. What the schema says under that name is in `descriptions`.
 
-Only the schema needs that, and drf-spectacular, which brings Django's test framework: 5 MB of each process. So they are
-loaded when somebody asks for the schema.
+Only the schema needs that, and drf-spectacular, which brings Django's test framework: 4 MB of each web process. So they
+are loaded when somebody asks for the schema.
 """
 
 from collections.abc import Callable

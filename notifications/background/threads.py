@@ -128,8 +128,8 @@ class Pool:
         return FULL  # or the system gives no thread at all
 
     def _put(self, tasks: BackgroundTasks, key: Hashable) -> None:
-        entry = tasks, tasks.pending()
-        self._waiting += entry[1]
+        entry = tasks, (counted := tasks.pending())
+        self._waiting += counted
         if key in self._lanes:
             self._lanes[key].waiting.append(entry)
             return  # whoever waits for the lane takes it too
