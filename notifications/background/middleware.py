@@ -9,10 +9,13 @@ are cancelled as ever. What goes wrong while the response is being sent is the p
 import asyncio
 import contextvars
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
+from django.core.signals import got_request_exception
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 
 from .asgi import open_scopes
@@ -114,6 +117,14 @@ class BackgroundTasksMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
         _current().error = exception
+
+
+@receiver(got_request_exception)
+def _learn_of_error(**kwargs: Any) -> None:
+    """What Django raises after the view, for one that returned no response, passes by `process_exception`."""
+    scope = current_scope.get()
+    if scope is not None:
+        scope.error = scope.error or sys.exc_info()[1]
 
 
 def _open(request: HttpRequest) -> RequestScope:

@@ -79,9 +79,12 @@ def test_R7_streamed_responses_after_the_last_chunk(client: Client) -> None:
     assert work.diary == ["chunk 0", "chunk 1", "chunk 2", "task"]
 
 
-@pytest.mark.parametrize(("method", "url"), [("get", "/raises"), ("post", "/api_raises")])
+@pytest.mark.parametrize(
+    ("method", "url"), [("get", "/raises"), ("post", "/api_raises"), ("get", "/returns_nothing")]
+)
 def test_R8_a_view_that_raised_drops_its_tasks_and_says_so(caplog, method: str, url: str) -> None:
-    """R8: an exception of the view, and one that REST framework turned into a 400."""
+    """R8: an exception of the view, one that REST framework turned into a 400, and Django's for a view that forgot
+    its response."""
     client = Client(raise_request_exception=False)
     assert getattr(client, method)(url).status_code in (400, 500)
     testing.wait()
@@ -100,10 +103,11 @@ def test_R8_a_switch_runs_them_anyway(settings, method: str, url: str) -> None:
     assert work.diary == ["dropped"]
 
 
-async def test_R8_under_asgi(async_client: AsyncClient) -> None:
+@pytest.mark.parametrize("url", ["/raises", "/returns_nothing"])
+async def test_R8_under_asgi(async_client: AsyncClient, url: str) -> None:
     """R8: the same on the ASGI side."""
     async_client.raise_request_exception = False
-    assert (await async_client.get("/raises")).status_code == 500
+    assert (await async_client.get(url)).status_code == 500
     testing.wait()
     assert work.diary == []
 

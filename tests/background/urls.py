@@ -291,6 +291,10 @@ def raises(request, tasks: BackgroundTasks, name: str = "error") -> HttpResponse
     raise ValueError("the view raised")
 
 
+def returns_nothing(request, tasks: BackgroundTasks) -> None:
+    tasks.add_task(note, "dropped")
+
+
 class ApiRaises(APIView):
     permission_classes = [AllowAny]
 
@@ -497,6 +501,7 @@ urlpatterns = [
             function_yields,
             afunction_yields,
             raises,
+            returns_nothing,
             streams,
             astreams,
             unchanged,
