@@ -14,13 +14,14 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from . import redirect, retention, tracing
-from .background.checks import check_background_tasks
+from .background.checks import check_background_tasks, check_views
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
 from .pacing import Limits
 from .retry import RetryPolicy
 
 register(check_background_tasks, "notifications")
+register(check_views, "notifications")
 
 KEYS = frozenset({"BACKEND", "OPTIONS", "RETRY", "LIMITS", "UNKNOWN"})  # of CHANNELS[alias]
 

@@ -1,13 +1,15 @@
-"""System checks of `settings.BACKGROUND_TASKS`. Registered by the app, so that they run once."""
+"""System checks of `settings.BACKGROUND_TASKS` and of what the views ask for. Registered by the app: they run once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.urls import URLResolver, get_resolver
 
 from .conf import REFUSE, RUN, BackgroundSettings
+from .injection import prepare
 
 NAMES = {field.name.upper() for field in fields(BackgroundSettings)}
 MIDDLEWARE = "notifications.background.middleware.BackgroundTasksMiddleware"
@@ -43,6 +45,27 @@ def check_background_tasks(app_configs: Any = None, **kwargs: Any) -> list[check
             )
         )
     return messages
+
+
+def check_views(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """What a view of ROOT_URLCONF asks for and cannot get: each of its requests would fail."""
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return []
+    wrong: dict[str, None] = {}  # each once, however many addresses the view has
+    for view in _views(get_resolver().url_patterns):
+        try:
+            prepare(view)
+        except TypeError as error:
+            wrong[str(error)] = None
+    return [checks.Error(message, id="notifications.background.E004") for message in wrong]
+
+
+def _views(patterns: Iterable[Any]) -> Iterator[Callable[..., Any]]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from _views(pattern.url_patterns)
+        else:
+            yield pattern.callback
 
 
 def _wrong_values(given: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from django.http import HttpRequest
 
-from .calls import FORMAT, is_async, is_generator, layers
+from .calls import FORMAT, is_async, is_generator, layers, name_of
 from .tasks import BackgroundTasks
 
 
@@ -90,7 +90,10 @@ _known_dependencies: WeakKeyDictionary[Callable[..., Any], Needs] = WeakKeyDicti
 
 
 def needs_of(func: Callable[..., Any]) -> Needs:
-    """What a view or handler asks for. Empty for most, and for what has no signature."""
+    """What a view or handler asks for. Empty for most, and for what has no signature.
+
+    Raises `TypeError` for what cannot be given: a `Depends()` without a class, a parameter by position only.
+    """
     return _remember(_known, func, dependency=False)
 
 
@@ -123,6 +126,11 @@ def _read(func: Callable[..., Any], *, dependency: bool) -> Needs:
     for position, parameter in enumerate(signature.parameters.values(), own):
         source = _source(parameter, namespace, dependency=dependency)
         if source is not None:
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                raise TypeError(
+                    f"{name_of(inner)} takes {parameter.name!r} by position only, but what it asks for is given by "
+                    "name: leave out the '/' behind it."
+                )
             by_keyword = parameter.kind is parameter.KEYWORD_ONLY
             needs.append(Need(parameter.name, None if by_keyword else position, source))
     return tuple(needs)
@@ -165,6 +173,8 @@ def _source(parameter: inspect.Parameter, namespace: Mapping[str, Any], *, depen
         return None
     if parameter.name == "request":
         return TheRequest()
+    if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is not parameter.empty:
+        return None
     return FromURL(required=parameter.default is parameter.empty)
 
 
