@@ -17,7 +17,7 @@ from django.test import Client, override_settings
 from hypothesis import settings as property_settings
 from rest_framework.test import APIClient
 
-from notifications import services
+from notifications import lease, services
 from notifications.background.testing import stop_pool
 from notifications.models import Notification
 from tests import recording_channel
@@ -44,6 +44,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flush, "emit_post_migrate_signal", put_back)
         yield
+    end_keeper(lease.keeper())  # its thread keeps a connection, and a test database with connections stays
+
+
+def end_keeper(keeper: lease.Keeper) -> None:
+    """Have its thread end now, as it does by itself when it was idle for long, and wait for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lease, "IDLE_SECONDS", 0)
+        with keeper.changed:
+            thread = keeper.thread
+            keeper.holdings.clear()
+            keeper.changed.notify()
+        if thread is not None:
+            thread.join(timeout=10)
 
 
 @pytest.fixture(scope="session", autouse=True)

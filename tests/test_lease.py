@@ -10,21 +10,15 @@ from django.db import DatabaseError, InterfaceError
 
 from notifications import lease
 from notifications.lease import Holding, Keeper
+from tests.conftest import end_keeper
 from tests.processes import wait_until
 
 
 @pytest.fixture
-def keeper(monkeypatch: pytest.MonkeyPatch) -> Iterator[Keeper]:
+def keeper() -> Iterator[Keeper]:
     keeper = Keeper()
     yield keeper
-    # Its thread ends before the patches of the test do.
-    monkeypatch.setattr(lease, "IDLE_SECONDS", 0)
-    with keeper.changed:
-        thread = keeper.thread
-        keeper.holdings.clear()
-        keeper.changed.notify()
-    if thread is not None:
-        thread.join(timeout=10)
+    end_keeper(keeper)  # before the patches of the test do
 
 
 def holding(seconds: float) -> Holding:
