@@ -113,7 +113,7 @@ def test_what_a_dead_worker_was_running_comes_back_soon(off: timedelta) -> None:
     """Half a second for each crash, not an hour, and not at once."""
     tasks.deliver.enqueue([])
     entry = OrmQ.objects.get()
-    settle_crashed(OrmBroker("default"), [entry.pk], "died")
+    settle_crashed(OrmBroker("default"), [entry.pk], "died", time.monotonic())
     [again] = OrmQ.objects.values_list("lock", flat=True)
     assert timedelta() < again - database_now() + timedelta(seconds=0.5) < MINUTE
 

@@ -9,6 +9,7 @@ calls them: a worker, never the pusher. If they do, the entry is recorded here, 
 """
 
 import logging
+import time
 from datetime import datetime, timedelta
 
 from ...clock import database_now
@@ -25,26 +26,29 @@ AGAIN_AFTER = timedelta(seconds=0.5)  # times the number of crashes
 TIMEOUT = "timeout"
 
 
-def settle_crashed(broker: OrmBroker, pks: list[int], reason: str) -> None:
+def settle_crashed(broker: OrmBroker, pks: list[int], reason: str, begun: float) -> None:
     """Put the entries back, to be run or to be settled. Raise DatabaseError: nothing of it counts.
 
-    A call over its time that ran alone is failed at once: it had its time.
+    `begun` is when they were, by `time.monotonic()`. A call over its time that ran alone is failed at once: it had its
+    time.
     """
     now = database_now(broker.table.using)
+    started = now - timedelta(seconds=time.monotonic() - begun)
     for pk, payload, _ in broker.table.read(pks):
         try:
             content = package.unpack(payload)
         except package.UnreadablePackage:
             continue  # the worker did not run it either
         if ENDED in content:
-            _record(broker, pk, content, now)
+            _record(broker, pk, content)
             continue
+        content.update(started=started, stopped=now)  # what its row says, should it not run again
         lock = _next(content, now, reason, alone=len(pks) == 1)
         try:
             payload = signing.dumps(content)
         except Exception as error:  # noqa: BLE001  see Note [Whatever an entry holds]: it need not pickle again
             content.setdefault(ENDED, results.write_error("pickle.PicklingError", str(error), repr(error)))
-            _record(broker, pk, content, now)
+            _record(broker, pk, content)
         else:
             broker.table.rewrite(pk, payload, not_a_lease(lock))
 
@@ -65,7 +69,7 @@ def _next(content: Package, now: datetime, reason: str, *, alone: bool) -> datet
     return now + AGAIN_AFTER * crashes
 
 
-def _record(broker: OrmBroker, pk: int, content: Package, now: datetime) -> None:
-    content.update(success=False, started=now, stopped=now, cluster=broker.list_key)
+def _record(broker: OrmBroker, pk: int, content: Package) -> None:
+    content.update(success=False, cluster=broker.list_key)
     broker.table.finish([pk], [row(content, package.path_of(content["func"]), encode(content[ENDED]))])
     logger.error("task=%s id=%s outcome=failed hooks=uncalled", content.get("name"), content["id"])

@@ -52,8 +52,8 @@ class Crew:
         self.pace = Pace()
         self.appetite = appetite  # entries that a free worker could take, judged by what there was last
         self.put_back: list[tuple[Entry, datetime]] = []
-        # Entries that were running, and why they are not any more.
-        self.crashed: list[tuple[list[int], str]] = []
+        # Entries that were running, why they are not any more, and since when they were (monotonic).
+        self.crashed: list[tuple[list[int], str, float]] = []
         self.warned: set[int] = set()
         self.selector = selectors.DefaultSelector()
         self.more_behind = False  # in the background, when it was last looked at
@@ -98,7 +98,7 @@ class Crew:
         for handed in hand.jobs:
             self.put_back += [(e, e.place) for pk, e in handed.entries.items() if pk not in blamed]
         if blamed:
-            self.crashed.append((blamed, reason))
+            self.crashed.append((blamed, reason, hand.slot.started))
         hand.slot.close()
 
     # --- hand out -----------------------------------------------------------------------------------------

@@ -100,17 +100,19 @@ class Execution:
     def _make(self, call: Call) -> None:
         self.made += 1
         call.started = timezone.now()
-        if error := call.packages[0].pop(ENDED, None):  # see Note [Ended]
-            self._settle(call, success=False, value=error)
+        first = call.packages[0]
+        if error := first.pop(ENDED, None):  # see Note [Ended]
+            call.started = first["started"]
+            self._settle(call, success=False, value=error, stopped=first["stopped"])
             return
-        arguments = call.packages[0]["args"]
+        arguments = first["args"]
         if len(call.packages) > 1:
             arguments = ([item for content in call.packages for item in content["args"][0]],)
         try:
             self._tell_start(call)
             if call.target.task is not None and call.target.task.takes_context:
                 arguments = (TaskContext(task_result=self._results(call)[0]), *arguments)
-            value = call.target.call(*arguments, **call.packages[0]["kwargs"])
+            value = call.target.call(*arguments, **first["kwargs"])
             value = outcome(value) if call.target.task is None else normalize_json(value)
         except BaseException as error:  # noqa: BLE001  (SystemExit of a task must not end the worker)
             self._settle(call, success=False, value=_describe(error))
@@ -122,8 +124,8 @@ class Execution:
         for connection in connections.all(initialized_only=True):
             connection.close_if_unusable_or_obsolete()
 
-    def _settle(self, call: Call, *, success: bool, value: Any) -> None:
-        stopped, encoded = timezone.now(), encode(value)
+    def _settle(self, call: Call, *, success: bool, value: Any, stopped: datetime | None = None) -> None:
+        stopped, encoded = stopped or timezone.now(), encode(value)
         signals = [signal for signal in (post_execute_in_worker, post_execute) if signal.receivers]
         for content in call.packages:
             content.update(

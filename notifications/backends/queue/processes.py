@@ -142,6 +142,11 @@ class Slot:
         return self.held[index : index + self._cells[self.LENGTH]]
 
     @property
+    def started(self) -> float:
+        """When, by `time.monotonic()`, the call that is being made began."""
+        return self._cells[self.STARTED] / 1e9
+
+    @property
     def begun(self) -> set[int]:
         """All entries of the job up to the call that is being made, or was made last."""
         return set(self.held[: self._cells[self.INDEX] + self._cells[self.LENGTH]])

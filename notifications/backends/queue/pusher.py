@@ -182,8 +182,7 @@ class Pusher(Crew):
         self.table.restore((entry.pk, entry.lease, lock) for entry, lock in self.put_back)
         self.put_back.clear()
         while self.crashed:
-            pks, reason = self.crashed[0]
-            settle_crashed(self.broker, pks, reason)
+            settle_crashed(self.broker, *self.crashed[0])
             self.crashed.pop(0)
 
     def safely(self, step: Callable[[], None]) -> None:

@@ -78,12 +78,19 @@ def of_package(content: Package, result_id: str, alias: str) -> TaskResult | Non
 def from_entry(result_id: str, content: Package, lock: datetime | None, alias: str) -> TaskResult | None:
     """While the entry exists, the lock tells who has it: see Note [A lease is a whole second].
 
-    When it began is known to its worker only: to write it down would be one more statement for each task.
+    When it began is known to its worker only: to write it down would be one more statement for each task. One that
+    has ended (see Note [Ended]) has failed, whoever has yet to hear of it.
     """
     result = of_package(content, result_id, alias)
-    if result is not None and lock is not None and _is_lease(lock, content):
+    if result is None:
+        return None
+    workers = [result.task.queue_name] * (content.get("crashes", 0) + 1)
+    if package.ENDED in content:
+        ended = content[package.ENDED]
+        _finish(result, content["started"], content["stopped"], workers, success=False, value=ended)
+    elif lock is not None and _is_lease(lock, content):
         object.__setattr__(result, "status", TaskResultStatus.RUNNING)
-        result.worker_ids.extend([result.task.queue_name] * (content.get("crashes", 0) + 1))
+        result.worker_ids.extend(workers)
     return result
 
 
@@ -100,20 +107,26 @@ def from_row(result_id: str, alias: str) -> TaskResult | None:
     result = of_package(content, result_id, alias)
     if result is None:
         return None
-    for name, value in {
-        "status": TaskResultStatus.SUCCESSFUL if row.success else TaskResultStatus.FAILED,
-        "enqueued_at": package.created_at(row.id),
-        "started_at": row.started,
-        "last_attempted_at": row.started,
-        "finished_at": row.stopped,
-    }.items():
-        object.__setattr__(result, name, value)
-    result.worker_ids.extend([row.cluster or ""] * row.attempt_count)
-    if row.success:
-        object.__setattr__(result, "_return_value", row.result)
-    else:
-        result.errors.append(read_error(row.result))
+    workers = [row.cluster or ""] * row.attempt_count
+    _finish(result, row.started, row.stopped, workers, success=row.success, value=row.result)
     return result
+
+
+def _finish(
+    result: TaskResult, started: datetime, stopped: datetime, workers: list[str], *, success: bool, value: Any
+) -> None:
+    for name, known in {
+        "status": TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED,
+        "started_at": started,
+        "last_attempted_at": started,
+        "finished_at": stopped,
+    }.items():
+        object.__setattr__(result, name, known)
+    result.worker_ids.extend(workers)
+    if success:
+        object.__setattr__(result, "_return_value", value)
+    else:
+        result.errors.append(read_error(value))
 
 
 def write_error(path: str, message: str, traceback: str) -> str:
