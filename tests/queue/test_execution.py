@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import DataError, IntegrityError, connection
 from django.dispatch import Signal
 from django.tasks import TaskResultStatus
+from django.tasks.exceptions import TaskResultDoesNotExist
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django_q.conf import Conf
@@ -24,6 +25,8 @@ from notifications.backends.queue import OrmBroker
 from notifications.backends.queue.calls import plan
 from notifications.backends.queue.execution import Execution
 from notifications.backends.queue.processes import Job, Slot
+from notifications.backends.queue.records import encode
+from notifications.backends.queue.sql import QueueTable
 
 from . import tasks
 from .conftest import claimed, run
@@ -220,11 +223,42 @@ def test_what_is_done_is_not_done_again_for_a_receiver(signal: Signal) -> None:
     assert result.status == TaskResultStatus.SUCCESSFUL
 
 
-def test_a_row_that_is_no_unicode_leaves_the_queue() -> None:
-    """Law: what cannot be stored never makes a task run again."""
-    async_task("tests.queue.test_execution.twice", 2, task_name="\udc80")
+@pytest.mark.parametrize("hook", [None, "tests.queue.test_execution.hook"])
+@pytest.mark.parametrize("text", ["a\udc80b", "a\0b", "a" * 300], ids=["no unicode", "NUL", "long"])
+def test_any_text_has_a_form_that_can_be_stored(text: str, hook: str | None) -> None:
+    """Law: whatever a task is called, its result is kept."""
+    task_id = async_task("tests.queue.test_execution.twice", 2, task_name=text, group=text, hook=hook)
+    run(claimed())
+    row = Success.objects.get(pk=task_id)
+    assert (row.result, row.name[0], row.group[0]) == (4, "a", "a")
+    assert not OrmQ.objects.exists()
+
+
+@pytest.mark.parametrize("error", [DataError, IntegrityError, ValueError])
+def test_a_row_that_is_refused_takes_no_other_with_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    """Law: the results of the others are kept, its own says why it is not; nothing of it runs again."""
+    results = [tasks.add.enqueue(number) for number in range(7)]
+    finish = QueueTable.finish
+
+    def refuse(table: QueueTable, pks: Any, rows: Any) -> None:
+        if any(row[6] == encode(4) or row[0] == refused_again for row in rows):
+            raise error("too large")
+        finish(table, pks, rows)
+
+    refused_again = results[6].id.split("-")[0]
+    monkeypatch.setattr(QueueTable, "finish", refuse)
     run(claimed())
     assert not OrmQ.objects.exists()
+    kept = [tasks.add.get_result(result.id).return_value for result in results[:6]]
+    reason = kept.pop(4)
+    assert kept == [0, 1, 2, 3, 5]
+    assert reason == f"{error.__module__}.{error.__name__}: the result cannot be stored: too large"
+    with pytest.raises(TaskResultDoesNotExist):
+        tasks.add.get_result(results[6].id)
+    said = [record.getMessage().split("result=")[1] for record in caplog.records if record.exc_info]
+    assert said == ["refused", "refused", "lost"]
 
 
 def test_hooks_of_django_q_are_called() -> None:

@@ -34,7 +34,7 @@ from .broker import OrmBroker, queue_table
 from .calls import Call, plan
 from .package import ENDED, Package
 from .processes import Job, Lock, Slot
-from .records import encode, row, storable
+from .records import Row, encode, instead_of, row, storable
 
 logger = logging.getLogger(__name__)
 task_logger = logging.getLogger("django.tasks")
@@ -42,6 +42,9 @@ task_logger = logging.getLogger("django.tasks")
 ACKNOWLEDGE_AFTER = 0.02  # seconds a finished task may wait for others to be acknowledged with it
 # django-q2's own ways to go on after a task; its own code does them.
 CONTINUED = frozenset({"hook", "chain", "cached", "iter_count"})
+
+
+type Done = tuple[int, Row | None]  # an entry, and its result where it keeps one
 
 
 class Execution:
@@ -53,8 +56,7 @@ class Execution:
         self.lock = lock or nullcontext()  # the cluster's; None where nobody else works
         self.made = 0
         self.seconds = 0.0  # spent in calls, without what it took to acknowledge them
-        self._pks: list[int] = []
-        self._rows: list[tuple[Any, ...]] = []
+        self._done: list[Done] = []
 
     def run(self, job: Job) -> tuple[list[int], dict[int, str]]:
         """Give the entries that were not begun, and those this version cannot run."""
@@ -78,24 +80,31 @@ class Execution:
 
     def acknowledge(self) -> None:
         """Record and delete what has finished. Waits out a database that is away: the work is done."""
-        pks, rows, self._pks, self._rows = self._pks, self._rows, [], []
+        parts, self._done = [self._done] if self._done else [], []
         pause = 0.05
-        while pks:
+        while parts:
+            part = parts.pop()
             try:
-                queue_table().finish(pks, rows)
-            except (DataError, IntegrityError, ValueError):
-                # The database refuses the rows themselves (sqlite3 by a ValueError what is no Unicode): without
-                # them the entries must still go, or they would run for ever.
-                logger.exception("results=lost entries=%d", len(pks))
-                rows = []
+                queue_table().finish([pk for pk, _ in part], [row for _, row in part if row is not None])
+            except (DataError, IntegrityError, ValueError) as error:
+                # It refuses a row (sqlite3 by a ValueError what is no Unicode). It is looked for by halves, and its
+                # entry must go, or it would run for ever.
+                half = len(part) // 2
+                parts += [part[half:], part[:half]] if half else [[self._without(*part[0], error)]]
             except (DatabaseError, InterfaceError) as error:
                 if pause == 0.05:
-                    logger.warning("acknowledge=waiting entries=%d error=%s", len(pks), error)
+                    logger.warning("acknowledge=waiting entries=%d error=%s", len(part), error)
                 connections[queue_table().using].close()
                 time.sleep(pause)
                 pause = min(pause * 2, 1.0)
-            else:
-                return
+                parts.append(part)
+
+    def _without(self, pk: int, refused: Row | None, error: Exception) -> Done:
+        if refused is None:
+            raise error
+        row = instead_of(refused, error)
+        logger.error("id=%s result=%s", refused[0], "lost" if row is None else "refused", exc_info=error)
+        return pk, row
 
     def _make(self, call: Call) -> None:
         self.made += 1
@@ -127,7 +136,8 @@ class Execution:
     def _settle(self, call: Call, *, success: bool, value: Any, stopped: datetime | None = None) -> None:
         stopped, encoded = stopped or timezone.now(), encode(value)
         signals = [signal for signal in (post_execute_in_worker, post_execute) if signal.receivers]
-        for content in call.packages:
+        for pk, content in zip(call.pks, call.packages, strict=True):
+            recorded: Row | None = None
             content.update(
                 result=value,
                 success=success,
@@ -138,18 +148,17 @@ class Execution:
             if not CONTINUED.isdisjoint(content) and any(content.get(option) for option in CONTINUED):
                 self._save_as_django_q_does(content)
             elif not success or content.get("save", Conf.SAVE_LIMIT >= 0):
-                self._rows.append(row(content, call.target.path, encoded))
+                recorded = row(content, call.target.path, encoded)
+            self._done.append((pk, recorded))
             for signal in signals:
                 # The work is done: a receiver's error must not have it done again.
                 signal.send_robust(sender="django_q", func=call.target.call, task=content)
-        self._pks += call.pks
         self._tell_end(call, success=success, value=value, stopped=stopped)
 
     def _save_as_django_q_does(self, content: Package) -> None:
         from django_q.monitor import save_cached, save_task
 
-        for name in ("args", "kwargs", "result"):
-            content[name] = storable(content[name])
+        storable(content)
         try:
             if content.get("cached"):
                 # It reads a group's list from the cache and writes it back: a task for one process of the cluster.

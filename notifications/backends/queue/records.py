@@ -7,19 +7,21 @@ from picklefield.fields import dbsafe_encode  # type: ignore[import-untyped]
 
 from .package import Package
 
+type Row = tuple[Any, ...]  # in the order of `texts.TASK_COLUMNS`
 
-def row(content: Package, path: str, encoded: str | None) -> tuple[Any, ...]:
-    """django-q2's row of a finished task with its `encode`d result, in the order of `texts.TASK_COLUMNS`."""
+
+def row(content: Package, path: str, encoded: str | None) -> Row:
+    """django-q2's row of a finished task with its `encode`d result."""
     group = content.get("group")
     return (
         content["id"],
-        str(content.get("name") or path)[:100],
-        path[:256],
+        _text(content.get("name") or path),
+        _text(path, 256),
         None,
         encode(content["args"]),
         encode(content["kwargs"]) if content["kwargs"] else NO_KWARGS,
         encoded,
-        str(group)[:100] if group is not None else None,
+        _text(group) if group is not None else None,
         content["cluster"],
         content["started"],
         content["stopped"],
@@ -38,13 +40,33 @@ def encode(value: Any) -> str | None:
         return str(dbsafe_encode(_shown(value), pickle_protocol=-1, copy=False))
 
 
-def storable(value: Any) -> Any:
-    """For django-q2's own code, which keeps nothing of a task where something in it does not pickle."""
-    try:
-        pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
-    except Exception:  # noqa: BLE001  (as in `encode`)
-        return _shown(value)
-    return value
+def instead_of(refused: Row, error: Exception) -> Row | None:
+    """For a row that the database does not take: what can be stored, and why there is no more. None: nothing can."""
+    head, (args, _, _), tail = refused[:4], refused[4:7], refused[7:]
+    if args is None:  # it was that already
+        return None
+    why = f"{type(error).__module__}.{type(error).__qualname__}: the result cannot be stored: {error}"
+    return (*head, None, None, encode(why), *tail)
+
+
+def storable(content: Package) -> None:
+    """For django-q2's own code, which keeps nothing of a task where something in it cannot be stored."""
+    for name in ("args", "kwargs", "result"):
+        try:
+            pickle.dumps(content[name], pickle.HIGHEST_PROTOCOL)
+        except Exception:  # noqa: BLE001  (as in `encode`)
+            content[name] = _shown(content[name])
+    for name in ("name", "group"):
+        if content.get(name) is not None:
+            content[name] = _text(content[name])
+
+
+def _text(value: Any, length: int = 100) -> str:
+    """As a column takes it: PostgreSQL no NUL, and neither database what is no Unicode."""
+    text = str(value)
+    if not text.isprintable():
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    return text[:length]
 
 
 def _shown(value: Any) -> str:
