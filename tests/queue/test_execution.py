@@ -261,6 +261,16 @@ def test_a_row_that_is_refused_takes_no_other_with_it(
     assert said == ["refused", "refused", "lost"]
 
 
+def test_an_entry_that_is_there_twice() -> None:
+    """Law: it runs twice, as it says, and holds up nobody."""
+    tasks.add.enqueue(1)
+    [entry] = OrmQ.objects.all()
+    OrmQ.objects.create(key=entry.key, payload=entry.payload, lock=entry.lock)
+    run(claimed())
+    assert Success.objects.get().result == 1
+    assert not OrmQ.objects.exists()
+
+
 def test_hooks_of_django_q_are_called() -> None:
     """Law: the same broker serves any task of django-q2, with what its own monitor does after it."""
     HOOKED.clear()

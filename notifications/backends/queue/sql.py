@@ -154,8 +154,10 @@ class QueueTable:
         if not results:
             self.delete(pks)
         elif self.is_postgresql:
-            rows = [dict(zip(TASK_NAMES, result, strict=True)) for result in results]
-            self._execute(PG_FINISH, [list(pks), json.dumps(rows, default=datetime.isoformat)])
+            # An entry that is there twice (a backup put back, say) has one row, which a statement may write once only.
+            rows = {result[0]: dict(zip(TASK_NAMES, result, strict=True)) for result in results}
+            given = json.dumps(list(rows.values()), default=datetime.isoformat)
+            self._execute(PG_FINISH, [list(pks), given])
         else:
             text = functools.cache(self._text)  # calls that were merged share their times
             with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
