@@ -206,6 +206,23 @@ def test_a_time_limit_that_is_no_number_is_the_clusters() -> None:
     assert unlimited.limit is None
 
 
+class Silent(Exception):
+    def __str__(self) -> str:
+        raise TypeError("not told")
+
+
+def fail_silently() -> None:
+    raise Silent
+
+
+def test_an_error_that_has_no_text_is_an_error() -> None:
+    """Law (C7): whatever a task raises, it has failed once, and its worker goes on."""
+    task_ids = [async_task("tests.queue.test_execution.fail_silently"), async_task(twice, 2)]
+    assert run(claimed()) == ([], {})
+    assert Failure.objects.get(pk=task_ids[0]).result.startswith("tests.queue.test_execution.Silent: ")
+    assert Success.objects.get(pk=task_ids[1]).result == 4
+
+
 @pytest.mark.parametrize("signal", [post_execute, post_execute_in_worker, task_finished])
 def test_what_is_done_is_not_done_again_for_a_receiver(signal: Signal) -> None:
     """Law: an error of whoever hears of the end changes nothing about it."""

@@ -99,6 +99,31 @@ def throw(error: type[BaseException]) -> None:
     raise error("from an entry")
 
 
+class Silent(Exception):
+    """Does not say what it is."""
+
+    def __repr__(self) -> str:
+        raise TypeError("not shown")
+
+
+class Nameless:
+    """Is called nothing."""
+
+    def __call__(self) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        raise Silent if name == "__qualname__" else AttributeError
+
+
+@pytest.mark.parametrize("func", [Nameless(), Raising(Silent)])
+def test_no_error_ends_the_pusher(boss: Pusher, play: Play, func: object) -> None:
+    """Law (C7, C10): however little can be said about an entry."""
+    play(1)
+    async_task(func)
+    boss.look()
+    assert len(boss.put_back) == 1
+
+
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_no_entry_ends_the_pusher(boss: Pusher, play: Play, error: type[BaseException]) -> None:
     """Law (C7, C10): what cannot be read, for whatever reason, is kept, and holds up nobody."""

@@ -47,7 +47,8 @@ def settle_crashed(broker: OrmBroker, pks: list[int], reason: str, begun: float)
         try:
             payload = signing.dumps(content)
         except Exception as error:  # noqa: BLE001  see Note [Whatever an entry holds]: it need not pickle again
-            content.setdefault(ENDED, results.write_error("pickle.PicklingError", str(error), repr(error)))
+            why = package.shown(error)
+            content.setdefault(ENDED, results.write_error("pickle.PicklingError", why, why))
             _record(broker, pk, content)
         else:
             broker.table.rewrite(pk, payload, not_a_lease(lock))

@@ -43,7 +43,7 @@ def plan(job: Job) -> tuple[list[Call], dict[int, str]]:
             content = package.unpack(payload)
             target = package.target(content)
         except (Exception, SystemExit) as error:  # noqa: BLE001  see Note [Whatever an entry holds]
-            unknown[pk] = repr(error)
+            unknown[pk] = package.shown(error)
             continue
         if calls and _may_join(calls[-1], target, content, index):
             calls[-1].packages.append(content)

@@ -113,7 +113,7 @@ class Crew:
             try:
                 yield entry, package.target_of_payload(entry.payload)
             except (Exception, SystemExit) as error:  # noqa: BLE001  see Note [Whatever an entry holds]
-                self.defer(entry, repr(error))
+                self.defer(entry, package.shown(error))
 
     def defer(self, entry: Entry, why: str) -> None:
         if entry.pk not in self.warned:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from traceback import format_exception
+from traceback import TracebackException
 from typing import Any
 
 from django.db import (
@@ -213,7 +213,10 @@ class Execution:
 
 def _describe(error: BaseException) -> str:
     path = f"{type(error).__module__}.{type(error).__qualname__}"
-    return results.write_error(path, str(error), "".join(format_exception(error)))
+    told = TracebackException.from_exception(
+        error, compact=True
+    )  # whose text is there though `str(error)` raises
+    return results.write_error(path, str(told), "".join(told.format()))
 
 
 def _is_heard(signal: Signal) -> bool:

@@ -92,7 +92,7 @@ def unpack(payload: str) -> Package:
         package: Package = signing.loads(payload)
         package["id"], package["func"], package["args"], package["kwargs"]
     except (Exception, SystemExit) as error:  # see Note [Whatever an entry holds]
-        raise UnreadablePackage(f"{type(error).__name__}: {error}") from error
+        raise UnreadablePackage(shown(error)) from error
     return package
 
 
@@ -113,6 +113,14 @@ def target_of_payload(payload: str) -> Target:
         except UnknownFunction:  # or a misread one: the package itself decides
             pass
     return target(unpack(payload))
+
+
+def shown(value: Any) -> str:
+    """Its `repr`, if it gives one: see Note [Whatever an entry holds]."""
+    try:
+        return repr(value)
+    except (Exception, SystemExit):  # noqa: BLE001
+        return object.__repr__(value)
 
 
 def path_of(func: Any) -> str:

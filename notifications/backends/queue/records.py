@@ -5,7 +5,7 @@ from typing import Any
 
 from picklefield.fields import dbsafe_encode  # type: ignore[import-untyped]
 
-from .package import Package
+from .package import Package, shown
 
 type Row = tuple[Any, ...]  # in the order of `texts.TASK_COLUMNS`
 
@@ -37,7 +37,7 @@ def encode(value: Any) -> str | None:
     try:
         return str(dbsafe_encode(value, pickle_protocol=-1, copy=False))
     except Exception:  # noqa: BLE001  (any object's own __reduce__ runs; the task itself has succeeded)
-        return str(dbsafe_encode(_shown(value), pickle_protocol=-1, copy=False))
+        return str(dbsafe_encode(shown(value), pickle_protocol=-1, copy=False))
 
 
 def instead_of(refused: Row, error: Exception) -> Row | None:
@@ -55,7 +55,7 @@ def storable(content: Package) -> None:
         try:
             pickle.dumps(content[name], pickle.HIGHEST_PROTOCOL)
         except Exception:  # noqa: BLE001  (as in `encode`)
-            content[name] = _shown(content[name])
+            content[name] = shown(content[name])
     for name in ("name", "group"):
         if content.get(name) is not None:
             content[name] = _text(content[name])
@@ -67,13 +67,6 @@ def _text(value: Any, length: int = 100) -> str:
     if not text.isprintable():
         text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
     return text[:length]
-
-
-def _shown(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception:  # noqa: BLE001  (its __repr__ is the author's, too)
-        return object.__repr__(value)
 
 
 NO_KWARGS = encode({})
