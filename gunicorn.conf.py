@@ -3,21 +3,27 @@
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from typing import Any
 
-from environs import Env, validate
+from environs import EnvError
 
 from project import cores
+from project.environment import Environment, address, at_least_one, port
 
-env = Env()
+env = Environment()  # anew: this file is read again at a reload
 env.read_env(".env", recurse=False)
 
-at_least_one = validate.Range(min=1)
-# The loopback address: whoever should reach the service from outside comes through a proxy (see the README).
-bind = f"{env.str('HOST', default='127.0.0.1')}:{env.int('PORT', default=8000, validate=validate.Range(1, 65535))}"
-workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
-has_affinity = env.bool("WEB_CPU_AFFINITY", default=True)
+try:
+    # The loopback address: whoever should reach the service from outside comes through a proxy (see the README).
+    host = env.str("HOST", default="127.0.0.1", validate=address)
+    number = env.int("PORT", default=8000, validate=port)
+    workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
+    has_affinity = env.bool("WEB_CPU_AFFINITY", default=True)
+except EnvError as error:
+    sys.exit(str(error))  # gunicorn would put a traceback before it
+bind = f"{host}:{number}"
 worker_class = "gthread"
 threads = 8
 graceful_timeout = 30

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from project.environment import BASE_DIR
+from project.environment import BASE_DIR, refusal
 
 SQLITE = {
     # Readers never wait for the writer, and a commit costs no fsync: a crash of the machine (not of a process) may
@@ -33,7 +33,7 @@ POSTGRESQL = {
 
 
 def tuned(url: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry of DATABASES for what a database URL says."""
+    """The entry of DATABASES for what a database URL says. Raises EnvError for one that cannot be."""
     database = {
         **url,
         "CONN_MAX_AGE": None,  # a POST that opens its own connection costs four times as much
@@ -42,12 +42,18 @@ def tuned(url: Mapping[str, Any]) -> dict[str, Any]:
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["ENGINE"] = "project.sqlite3"  # the same, but for how it waits for the writer
         if database["NAME"] != ":memory:":
-            database["NAME"] = BASE_DIR / database["NAME"]
+            file = database["NAME"] = BASE_DIR / database["NAME"]
+            if file.is_dir() or not file.parent.is_dir():
+                raise refusal("DATABASE_URL", f"{file} cannot be a file: it is a folder, or it has none.")
         database["OPTIONS"] = SQLITE
         # REST framework loads PostgreSQL's own model fields where it can, and psycopg with them: 20 MiB of an idle
         # service. Here it does as where psycopg is not installed.
         sys.modules.setdefault("django.contrib.postgres.fields", None)  # type: ignore[arg-type]
     elif database["ENGINE"] == "django.db.backends.postgresql":
+        if not database["NAME"] and "service" not in database.get("OPTIONS", {}):
+            raise refusal("DATABASE_URL", "It does not name a database.")
         database["ENGINE"] = "project.postgresql"  # the same, but for how it sees that a connection is lost
         database["OPTIONS"] = POSTGRESQL | database.get("OPTIONS", {})
+    else:
+        raise refusal("DATABASE_URL", "It is for neither PostgreSQL nor SQLite.")
     return database

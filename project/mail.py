@@ -6,22 +6,20 @@ console. With neither there is no e-mail.
 
 from typing import Any
 
-from environs import validate
-
-from project.environment import DEBUG, env
+from project.environment import DEBUG, env, port, server
 
 mailers: dict[str, dict[str, Any]] = {}
 if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmark, mailgun, amazon_ses, …
     mailers["default"] = {
         "BACKEND": f"anymail.backends.{provider}.EmailBackend",
-        "OPTIONS": env.dict("EMAIL_PROVIDER_OPTIONS", default={}),
+        "OPTIONS": env.pairs("EMAIL_PROVIDER_OPTIONS"),
     }
-if host := env.str("EMAIL_SMTP_HOST", default=""):
+if host := env.str("EMAIL_SMTP_HOST", default="", validate=server):
     mailers["smtp" if provider else "default"] = {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": host,
-            "port": env.int("EMAIL_SMTP_PORT", default=587, validate=validate.Range(1, 65535)),
+            "port": env.int("EMAIL_SMTP_PORT", default=587, validate=port),
             "username": env.str("EMAIL_SMTP_USER", default=""),
             "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
             "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),

@@ -1,7 +1,7 @@
 """All settings in one place, read from the environment (and from `.env`, which never overrides it).
 
-The names of the variables are a contract; the README lists them. A value that cannot be read stops the
-start with the variable's name.
+The names of the variables are a contract; the README lists them. A value that cannot be read stops the start with
+a line that names the variable.
 """
 
 from datetime import timedelta
@@ -12,7 +12,7 @@ from django.utils.csp import CSP
 from environs import validate
 
 from project.database import tuned
-from project.environment import BASE_DIR, DEBUG, env, web_address
+from project.environment import BASE_DIR, DEBUG, HOST, at_least_one, env, limit, rate
 from project.logs import LOGGING as LOGGING
 from project.mail import mailers
 
@@ -21,7 +21,9 @@ SECRET_KEY = (
     if DEBUG
     else env.str("SECRET_KEY", validate=validate.Length(min=1))
 )
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [], form=HOST, of="a host's name alone"
+)
 DATABASES = {"default": tuned(env.dj_db_url("DATABASE_URL", default="sqlite:///db.sqlite3"))}
 
 # --- the service ------------------------------------------------------------------------------------------
@@ -50,8 +52,7 @@ CHANNELS: dict[str, dict[str, Any]] = {
         "OPTIONS": {"path": BASE_DIR / env.str("NOTIFICATIONS_LOG_FILE", default="log.txt")},
     },
 }
-webhook_secrets: list[str] = env.list("NOTIFICATIONS_WEBHOOK_SECRETS", default=[])
-if webhook_secrets:
+if webhook_secrets := env.words("NOTIFICATIONS_WEBHOOK_SECRETS", []):
     CHANNELS["webhook"] = {
         "BACKEND": "notifications.channels.webhook.WebhookChannel",
         "OPTIONS": {"secrets": webhook_secrets},
@@ -67,7 +68,7 @@ if mailers:
         "RETRY": {"MAX_ATTEMPTS": 10, "BASE": timedelta(seconds=30), "CAP": timedelta(minutes=30)},
     }
 # `user:password` (several with commas) that the provider shows when it reports bounces and complaints.
-ANYMAIL_WEBHOOK_SECRET: list[str] = env.list("ANYMAIL_WEBHOOK_SECRET", default=[])
+ANYMAIL_WEBHOOK_SECRET = env.words("ANYMAIL_WEBHOOK_SECRET", [])
 if DEBUG:  # slow work, for the first page to show
     CHANNELS["demo"] = {
         "BACKEND": "notifications.channels.demo.DemoChannel",
@@ -84,27 +85,26 @@ NOTIFICATIONS_MAX_WAIT = timedelta(seconds=10)  # `Prefer: wait` holds a thread 
 
 # For copies of the service that must not write to its users: one address gets all e-mail, or only these get theirs.
 NOTIFICATIONS_REDIRECT_TO = env.str("NOTIFICATIONS_REDIRECT_TO", default="")
-NOTIFICATIONS_ALLOWED_RECIPIENTS: list[str] = env.list("NOTIFICATIONS_ALLOWED_RECIPIENTS", default=[])
+NOTIFICATIONS_ALLOWED_RECIPIENTS = env.words("NOTIFICATIONS_ALLOWED_RECIPIENTS", [])
 
 # Where people reach this service: for links in e-mails (unsubscribe).
-NOTIFICATIONS_BASE_URL = env.str("NOTIFICATIONS_BASE_URL", default="", validate=web_address)
+NOTIFICATIONS_BASE_URL = env.str("NOTIFICATIONS_BASE_URL", default="")
 
 # Days after which what is over is deleted, by status; what is not named is kept.
-NOTIFICATIONS_KEEP_DAYS: dict[str, int] = env.dict("NOTIFICATIONS_KEEP_DAYS", default={}, subcast_values=int)
+NOTIFICATIONS_KEEP_DAYS = env.counts("NOTIFICATIONS_KEEP_DAYS")
 
 # How often: requests of a caller, requests from an address that were not let in, notifications to a recipient.
-rate = validate.Regexp(r"^([0-9]+/(second|minute|hour|day))?$")
 NOTIFICATIONS_RATES = {
     "caller": env.str("NOTIFICATIONS_CALLER_RATE", default="", validate=rate),
     "address": env.str("NOTIFICATIONS_ADDRESS_RATE", default="60/minute", validate=rate),
 }
 NOTIFICATIONS_RECIPIENT_LIMITS = {
-    window: limit
-    for window, limit in {
-        "hour": env.int("NOTIFICATIONS_RECIPIENT_PER_HOUR", default=0, validate=validate.Range(min=0)),
-        "day": env.int("NOTIFICATIONS_RECIPIENT_PER_DAY", default=0, validate=validate.Range(min=0)),
+    window: most
+    for window, most in {
+        "hour": env.int("NOTIFICATIONS_RECIPIENT_PER_HOUR", default=0, validate=limit),
+        "day": env.int("NOTIFICATIONS_RECIPIENT_PER_DAY", default=0, validate=limit),
     }.items()
-    if limit  # 0: no limit
+    if most  # 0: no limit
 }
 
 # django-q2: the worker processes of `manage.py qcluster`. Retries are ours (they live on the Notification
@@ -114,7 +114,7 @@ Q_CLUSTER: dict[str, Any] = {
     "label": "Queue",
     "orm": "default",
     "broker_class": "notifications.backends.queue.OrmBroker",
-    "workers": env.int("QCLUSTER_WORKERS", default=2, validate=validate.Range(min=1)),
+    "workers": env.int("QCLUSTER_WORKERS", default=2, validate=at_least_one),
     "timeout": 300,
     "retry": 330,  # seconds an entry stays hidden after a worker took it: must exceed `timeout`
     "max_attempts": 1,

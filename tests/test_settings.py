@@ -2,11 +2,14 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import manage
 
 pytestmark = pytest.mark.process
 
@@ -40,7 +43,8 @@ def load(tmp_path: Path, *names: str, **environment: str) -> subprocess.Complete
         ("QCLUSTER_WORKERS", "many"),
         ("QCLUSTER_WORKERS", "0"),
         ("SECRET_KEY", ""),
-        ("NOTIFICATIONS_BASE_URL", "notify.example.com"),
+        ("NOTIFICATIONS_KEEP_DAYS", "sent"),
+        ("ALLOWED_HOSTS", "https://notify.example.com"),
         ("EMAIL_SMTP_PORT", "99999"),
     ],
 )
@@ -51,11 +55,34 @@ def test_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     assert name in done.stderr.splitlines()[-1]
 
 
+def test_a_command_says_the_line_alone() -> None:
+    """No traceback, unless one asks for it."""
+    done = manage("check", env={"NUM_PROXIES": "many"})
+    assert done.returncode == 1
+    assert done.stderr == "Environment variable NUM_PROXIES: Not a valid integer. For example: NUM_PROXIES=1\n"
+    assert "Traceback" in manage("check", "--traceback", env={"NUM_PROXIES": "many"}).stderr
+
+
+def test_the_web_server_says_the_line_alone() -> None:
+    """The same, of what gunicorn's own settings are made of."""
+    gunicorn = Path(sys.executable).with_name("gunicorn")
+    done = subprocess.run(
+        [gunicorn, "--check-config", "project.wsgi"],
+        cwd=ROOT,
+        env={**os.environ, "PORT": "99999"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch("Environment variable PORT: .+ For example: PORT=8000\n", done.stderr)
+
+
 def test_the_secret_key_is_required_unless_debug(tmp_path: Path) -> None:
     """Nobody runs production on a key that stands in the source."""
     done = load(tmp_path)
     assert done.returncode != 0
-    assert '"SECRET_KEY" not set' in done.stderr
+    assert "SECRET_KEY: It is not set" in done.stderr
 
 
 def test_a_dead_connection_is_noticed(tmp_path: Path) -> None:
