@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
@@ -23,6 +24,8 @@ from .retry import RetryPolicy
 register(check_background_tasks, "notifications")
 register(check_views, "notifications")
 
+RATE = r"([1-9][0-9]*/(second|minute|hour|day))?"
+MOST_DAYS = 36_500  # a hundred years: no time that is out of any range
 KEYS = frozenset({"BACKEND", "OPTIONS", "RETRY", "LIMITS", "UNKNOWN"})  # of CHANNELS[alias]
 
 
@@ -88,7 +91,7 @@ def check_redirect_in_production(**kwargs: Any) -> Iterator[CheckMessage]:
 def check_base_url(**kwargs: Any) -> Iterator[CheckMessage]:
     """What is none makes links that no mail program follows, in e-mails that are out already."""
     base_url = notification_settings().base_url
-    if base_url and not re.fullmatch(r"https?://[!-~]+", base_url):
+    if base_url and not _is_base_url(base_url):
         yield Error(
             f"NOTIFICATIONS_BASE_URL is {base_url!r}.",
             hint="Set where people reach this service, such as https://notify.example.com, in ASCII.",
@@ -96,14 +99,45 @@ def check_base_url(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def _is_base_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        has_place = bool(url.hostname) and url.port != 0  # raises ValueError for what is no port
+    except ValueError:
+        return False
+    # A path may follow; to put ours behind a query would change what is asked.
+    return has_place and re.fullmatch(r"https?://[!-~]+", text) is not None and not re.search("[?#@]", text)
+
+
 @register("notifications")
 def check_keep_days(**kwargs: Any) -> Iterator[CheckMessage]:
     keep_days = notification_settings().keep_days
-    if set(keep_days) - retention.keepable() or any(days < 1 for days in keep_days.values()):
+    if set(keep_days) - retention.keepable() or any(
+        not 1 <= days <= MOST_DAYS for days in keep_days.values()
+    ):
         yield Error(
             f"NOTIFICATIONS_KEEP_DAYS is {dict(keep_days)!r}.",
-            hint=f"Give whole days, at least 1, for {', '.join(sorted(retention.keepable()))}; or leave it empty.",
+            hint=f"Give whole days, 1 to {MOST_DAYS}, for {', '.join(sorted(retention.keepable()))}; "
+            "or leave it empty.",
             id="notifications.E019",
+        )
+
+
+@register("notifications")
+def check_rates(**kwargs: Any) -> Iterator[CheckMessage]:
+    """A rate that cannot be read is a 500 for each request, and one of 0 lets nobody in."""
+    for name, rate in notification_settings().rates.items():
+        if name not in {"caller", "address"} or not re.fullmatch(RATE, rate):
+            yield Error(
+                f"NOTIFICATIONS_RATES[{name!r}] is {rate!r}.",
+                hint="Known are 'caller' and 'address': '100/minute' (second, minute, hour, day), or '' for no limit.",
+                id="notifications.E027",
+            )
+    for window in sorted(notification_settings().recipient_limits.keys() - {"hour", "day"}):
+        yield Error(
+            f"NOTIFICATIONS_RECIPIENT_LIMITS has an unknown key: {window!r}.",
+            hint="Known are 'hour' and 'day'.",
+            id="notifications.E028",
         )
 
 

@@ -19,6 +19,7 @@ from django.utils.encoding import punycode
 
 from .. import unsubscribe
 from ..exceptions import DeliveryError
+from ..shapes import NUMBER, TEXT, TEXTS, misshapen
 from . import mailer
 from .address import clean_address
 from .base import BaseChannel, Message, SendResult
@@ -39,6 +40,9 @@ POLICY = ASCII(linesep="\r\n", cte_type="7bit", max_line_length=76)
 
 METADATA = "notification"  # the name under which a provider is told the notification's id
 
+SHAPES = dict.fromkeys([("from_email",), ("domain",), ("subject",)], TEXT)
+SHAPES |= {("mailers",): TEXTS, ("timeout",): NUMBER, ("data_timeout",): NUMBER}
+
 BUDGET = 120  # seconds: what of a batch has not begun by then is tried later, on its own
 
 
@@ -58,11 +62,15 @@ class Options:
         if unknown := options.keys() - known:
             raise ValueError(f"unknown option {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}")
         made = cls(**{"from_email": settings.DEFAULT_FROM_EMAIL} | options)
-        if isinstance(made.mailers, str) or not made.mailers:
+        if problem := next(misshapen(made, SHAPES), ""):
+            raise ValueError(problem.rstrip("."))
+        if not made.mailers:
             raise ValueError("mailers must be a list of aliases of MAILERS")
         if "@" not in made.sender or not made.sender.isascii():
-            raise ValueError("from_email must be an address, with nothing but ASCII before the @")
-        if made.timeout <= 0 or made.data_timeout <= 0:
+            raise ValueError(
+                "from_email (DEFAULT_FROM_EMAIL, without it) must be an address, with nothing but ASCII before the @"
+            )
+        if not (made.timeout > 0 and made.data_timeout > 0):  # a NaN is not
             raise ValueError("timeout and data_timeout must be greater than 0")
         return made
 
@@ -128,7 +136,11 @@ class EmailChannel(BaseChannel):
                 mailers[alias]
             except ImproperlyConfigured as error:
                 found.append(
-                    Error(f"{where}: {error}", hint="Name aliases of MAILERS.", id="notifications.E021")
+                    Error(
+                        f"{where}: {error}",
+                        hint="Name aliases of MAILERS; EMAIL_PROVIDER with its options makes one.",
+                        id="notifications.E021",
+                    )
                 )
         return found
 

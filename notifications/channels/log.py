@@ -9,6 +9,7 @@ from pathlib import Path
 from django.core.checks import CheckMessage, Error
 
 from ..exceptions import DeliveryError
+from ..shapes import PATH
 from .address import clean_address
 from .base import SENT, BaseChannel, Message, SendResult
 
@@ -48,11 +49,11 @@ class LogChannel(BaseChannel):
         return [SENT] * len(messages)
 
     def check(self) -> list[CheckMessage]:
-        if "path" not in self.options:
+        if not PATH[0](self.options.get("path")):
             return [
                 Error(
                     f"CHANNELS[{self.alias!r}] has no file to write to.",
-                    hint="Set OPTIONS['path'].",
+                    hint="Set OPTIONS['path'] to the path of one.",
                     id="notifications.E011",
                 )
             ]

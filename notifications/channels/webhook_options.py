@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..shapes import PATH
 from .guard import Guard
 from .outbound import Limits
 
@@ -29,8 +30,10 @@ SECRET_BYTES = range(24, 65)  # Standard Webhooks 1.0: 192 to 512 bits
 
 
 def guard(options: Options) -> Guard:
-    """Raises ValueError, naming what `allow` has that is neither a host nor a network."""
-    return Guard.allowing(options.get("allow", ()))
+    """Raises ValueError, naming what `allow` has that is neither a host nor a network; TypeError: it is no list."""
+    if isinstance(allow := options.get("allow", ()), str):
+        raise TypeError("it is a text, of which each letter would be a host")
+    return Guard.allowing(allow)
 
 
 def limits(options: Options) -> Limits:
@@ -68,7 +71,7 @@ def problems(options: Options) -> Iterator[Problem]:
     secrets += [(f"the endpoint {name!r}", e.get("secrets")) for name, e in endpoints(options).items()]
     for owner, value in secrets:
         if not _are_secrets(value):
-            hint = "Set a list of 'whsec_' and 24 to 64 random bytes in base64, the newest first."
+            hint = "A list of 'whsec_' and 24 to 64 bytes in base64, the newest first (NOTIFICATIONS_WEBHOOK_SECRETS)."
             yield "E034", f"{owner} has no valid list of secrets.", hint
     try:
         guard(options)
@@ -79,10 +82,12 @@ def problems(options: Options) -> Iterator[Problem]:
             yield "E036", f"'{name}' is {options[name]!r}.", "Set seconds, more than 0 and at most 300."
     if not isinstance(options.get("http", False), bool):  # the text "no" would allow it
         yield "E039", f"'http' is {options['http']!r}.", "Set True to allow plain http, or leave it out."
+    if not isinstance(options.get("type", ""), str):
+        yield "E040", "'type' is no text.", "Set what receivers shall read, or leave it out."
     ports = options.get("ports", [])
     if not isinstance(ports, list | tuple) or not all(isinstance(p, int) and 0 < p < 65536 for p in ports):
         yield "E037", "'ports' is no list of ports.", "Leave it out for 443."
-    if (ca_file := options.get("ca_file")) and not Path(ca_file).is_file():
+    if (ca_file := options.get("ca_file")) and not (PATH[0](ca_file) and Path(ca_file).is_file()):
         yield "E038", "'ca_file' is no file.", "Set the path of a PEM file, or leave it out for the system's."
 
 

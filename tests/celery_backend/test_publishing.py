@@ -15,6 +15,7 @@ from django_q.models import OrmQ
 from kombu.transport.memory import Channel
 
 from notifications.backends.celery import app, outbox, publisher, worker
+from notifications.backends.celery.conf import check_options
 from notifications.background import testing
 from notifications.models import Heartbeat
 from tests.processes import wait_until
@@ -136,6 +137,12 @@ def test_all_its_checks_are_made(backend: Any) -> None:
     backend.options["FALLBACK"] = "nobody"
     found = {message.id for message in backend.check()}
     assert {"notifications.celery.E002", "notifications.fallback.E001"} <= found
+
+
+@pytest.mark.parametrize("url", ["pigeon://x", "redis://host:port/0", "amqp://[::1"])
+def test_no_broker(url: str) -> None:
+    """What no connection could be opened to, whatever happens."""
+    assert "notifications.celery.E002" in [error.id for error in check_options("celery", {"BROKER_URL": url})]
 
 
 def test_what_was_left_is_published_by_the_housekeeper(backend: Any) -> None:

@@ -275,6 +275,9 @@ def test_header_injection(email: Any) -> None:
         ({"timeout": 0}, "notifications.E020"),
         ({"data_timeout": 0}, "notifications.E020"),
         ({"mailers": "default"}, "notifications.E020"),
+        ({"mailers": 7}, "notifications.E020"),
+        ({"subject": None}, "notifications.E020"),
+        ({"timeout": float("nan")}, "notifications.E020"),
         ({"mailers": ["no such"]}, "notifications.E021"),
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
@@ -36,10 +37,9 @@ def check_options(alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]
             hint=f"Known are {', '.join(sorted(known))}.",
             id="notifications.celery.E001",
         )
-    scheme = str(options.get("BROKER_URL", "")).partition("://")[0]
-    if scheme not in SCHEMES:
+    if not _is_broker(str(options.get("BROKER_URL", ""))):
         yield Error(
-            f"{where}: BROKER_URL is of none of the kinds {', '.join(SCHEMES)}.",
+            f"{where}: BROKER_URL is no URL of one of the kinds {', '.join(SCHEMES)}.",
             hint="Set CELERY_BROKER_URL, such as amqp://user:password@host:5672// or redis://host:6379/0.",
             id="notifications.celery.E002",
         )
@@ -63,3 +63,12 @@ def check_options(alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]
             hint="Add 'django_q' to INSTALLED_APPS, after 'notifications'.",
             id="notifications.celery.E005",
         )
+
+
+def _is_broker(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # of the port, too
+        return False
+    return parts.scheme in SCHEMES and port != 0
