@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from notifications import tasks
 from notifications.models import Notification, Status
@@ -100,12 +100,28 @@ def test_notify_refuses(args: list[str], reason: str) -> None:
 
 
 @pytest.mark.django_db
-def test_notify_without_tables() -> None:
-    """The way out instead of a traceback."""
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["notify", "you@example.com"],
+        ["forget", "you@example.com"],
+        ["prune"],
+        ["recover"],
+        ["token", "shop", "--can", "send"],
+        ["roles"],
+        ["welcome"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_without_tables(settings: Any, args: list[str]) -> None:
+    """The way out, in one line, instead of a traceback."""
+    settings.NOTIFICATIONS_KEEP_DAYS = {"sent": 30}
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE notifications_notification RENAME TO elsewhere")
-    with pytest.raises(CommandError, match=r"manage\.py migrate"):
-        run("notify", "you@example.com")
+        for table in ("notifications_notification", "auth_user", "auth_group"):
+            cursor.execute(f"ALTER TABLE {table} RENAME TO {table}_elsewhere")
+    with pytest.raises(CommandError, match=r"manage\.py migrate") as caught, transaction.atomic():
+        run(*args)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.django_db

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from notifications import retention
+from notifications.management.database import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Erase what is kept about a recipient: notifications, attempts, stored answers, counts."
 
     def add_arguments(self, parser: CommandParser) -> None:

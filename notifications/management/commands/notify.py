@@ -4,17 +4,17 @@ import time
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
+from django.core.management.base import CommandError, CommandParser
 
 from notifications import services
 from notifications.conf import notification_settings, via_choices
+from notifications.management.database import DatabaseCommand
 from notifications.models import Notification, Status
 
 POLL_SECONDS = 0.05
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Send a notification. Exit status: 0 accepted (with --wait: sent), 1 refused or failed, "
         "3 not finished when --timeout ended."
@@ -37,12 +37,6 @@ class Command(BaseCommand):
         fields = {name: options[name] for name in ("recipient", "message", "subject", "channel", "via")}
         try:
             notification = services.accept(**fields)
-        except (OperationalError, ProgrammingError) as error:
-            # A missing table is the one on SQLite, the other on PostgreSQL.
-            raise CommandError(
-                f"The database cannot be used ({str(error).splitlines()[0]}). "
-                "manage.py migrate makes its tables, manage.py doctor says what else is wrong."
-            ) from error
         except ValidationError as error:
             raise CommandError(
                 "\n".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())

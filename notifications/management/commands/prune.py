@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from notifications import retention
 from notifications.conf import notification_settings
+from notifications.management.database import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Delete what is older than NOTIFICATIONS_KEEP_DAYS: notifications with their attempts, results of tasks."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from notifications import services
+from notifications.management.database import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Hand to the queue what dead workers and dead web processes held."
 
     def add_arguments(self, parser: CommandParser) -> None:

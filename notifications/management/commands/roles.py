@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+
+from notifications.management.database import DatabaseCommand
 
 VIEWER = ("view_notification", "view_all_notifications", "view_suppression")
 ROLES = {
@@ -19,7 +21,7 @@ ROLES = {
 }
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Make the groups viewer and operator. Gives what is missing, and takes nothing away."
 
     def handle(self, **options: Any) -> None:

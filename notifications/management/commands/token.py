@@ -6,10 +6,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
+from notifications.management.database import DatabaseCommand
 from notifications.models import Token
 
 RIGHTS = {
@@ -24,7 +25,7 @@ RIGHTS = {
 LONGEST = 36_500  # days: a hundred years, and no time that is out of any range
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Makes a token for the user NAME (made if there is none) and prints it, once: only its hash is kept. "
         "Its rights are the user's permissions; the admin shows and changes them."

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand
 
 from notifications.channels import channels
+from notifications.management.database import DatabaseCommand
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Say where the service will be, and how to try it. With DEBUG, make a superuser if there is none."
 
     def handle(self, **options: Any) -> None:
