@@ -62,15 +62,17 @@ def test_a_token_that_is_not_valid(caller: Caller, spoil: Callable[[Any], object
     spoil(Token.objects.all())
     response = ann.get(LIST)
     assert problem(response, 401)["detail"] == "The token is not valid."
-    assert response["WWW-Authenticate"] == "Bearer"
+    assert response["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 @pytest.mark.parametrize(
     "header", ["Bearer", "Bearer ", "Bearer \xe9", "Basic YTpi", "bearer x y", "Token x"]
 )
 def test_a_header_that_is_no_token(client: Any, header: str) -> None:
-    """401, never 500."""
-    problem(client.get(LIST, headers={"Authorization": header}), 401)
+    """401, never 500; who shows none is not told that it is not valid (RFC 6750, 3.1)."""
+    response = client.get(LIST, headers={"Authorization": header})
+    problem(response, 401)
+    assert ("invalid_token" in response["WWW-Authenticate"]) == header.lower().startswith("bearer")
 
 
 CALLS = {
