@@ -22,6 +22,9 @@ from .permissions import owner
 
 HEADER, META = "Idempotency-Key", "HTTP_IDEMPOTENCY_KEY"
 PRINTABLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
+# Servers join the lines of a header by commas. Behind a string as the draft has it (a structured field's) comes another
+# key then; without quotes `a,b` may as well be one.
+SEVERAL = re.compile(r'"(?:[^"\\]|\\.)*"\s*,')
 
 
 def answered_once(request: Request, body: bytes, answer: Callable[[], HttpResponse]) -> HttpResponseBase:
@@ -36,6 +39,8 @@ def answered_once(request: Request, body: bytes, answer: Callable[[], HttpRespon
         return answer()
     if not PRINTABLE.fullmatch(key):
         raise InvalidHeader(HEADER, "An Idempotency-Key has 1 to 255 printable ASCII characters.")
+    if SEVERAL.match(key):
+        raise InvalidHeader(HEADER, "There are several Idempotency-Keys. Send one.")
     caller = owner(request)
     digest = _sha256(str(caller and caller.pk), str(request.method), request.path, key)
     fingerprint = _sha256(request.META.get("QUERY_STRING", ""), str(request.content_type), body=body)

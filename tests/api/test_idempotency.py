@@ -88,6 +88,17 @@ class TestOneAfterTheOther:
         assert error["parameter"] == "Idempotency-Key"
         assert not Notification.objects.exists()
 
+    @pytest.mark.parametrize("key", ['"a","b"', '"a", "b"', r'"a\"",b', '"a" ,"a"'])
+    def test_several_keys(self, api: APIClient, key: str) -> None:
+        """Lines that a server has joined are no key of their own."""
+        (error,) = problem(api.post(SEND, headers={"Idempotency-Key": key}), 400)["errors"]
+        assert error["parameter"] == "Idempotency-Key"
+
+    @pytest.mark.parametrize("key", ["a,b", '"a,b"', '"', '"a', '"a"b', 'a"b",'])
+    def test_one_key(self, api: APIClient, key: str) -> None:
+        """What may be one is one."""
+        assert api.post(SEND, headers={"Idempotency-Key": key}).status_code == 200
+
     def test_resend(self, api: APIClient) -> None:
         """Each POST that creates knows the key."""
         location = api.post(LIST, NEW, "json")["Location"]
