@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import DJANGO_PATH_CONVERTER_MAPPING, OpenApiTypes
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from ..channels import channels
@@ -16,6 +17,7 @@ from .permissions import HasRight
 Endpoint = tuple[str, str, str, Callable[..., Any]]  # path, its pattern, method, view
 
 _describing = Lock()
+DJANGO_PATH_CONVERTER_MAPPING["any_case_uuid"] = OpenApiTypes.UUID
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """The door's addresses."""
 
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import UUIDConverter
 
 from .actions import CancelNotification, ConfirmNotification, ResendNotification, SendNotificationAgain
 from .bulk import NotificationsInBulk
@@ -10,6 +11,15 @@ from .schema import docs, schema
 from .suppressions import SuppressionDetail, Suppressions
 from .views import NotificationDetail, Notifications, SendNotification
 
+
+class AnyCaseUUID(UUIDConverter):
+    """RFC 9562, 4: lower case where it is written, either where it is read."""
+
+    regex = f"(?i:{UUIDConverter.regex})"
+
+
+register_converter(AnyCaseUUID, "any_case_uuid")
+
 urlpatterns = [
     # `(?s:.+?)` takes whatever stands there, slashes and line ends too: a bad address gets an answer that says
     # why it is bad, not a 404. The slash at the end is optional.
@@ -18,19 +28,29 @@ urlpatterns = [
     ),
     path("api/v1/notifications", Notifications.as_view(), name="notifications"),
     path("api/v1/notifications/bulk", NotificationsInBulk.as_view(), name="notifications-bulk"),
-    path("api/v1/notifications/<uuid:pk>", NotificationDetail.as_view(), name="notification"),
-    path("api/v1/notifications/<uuid:pk>/cancel", CancelNotification.as_view(), name="notification-cancel"),
-    path("api/v1/notifications/<uuid:pk>/resend", ResendNotification.as_view(), name="notification-resend"),
+    path("api/v1/notifications/<any_case_uuid:pk>", NotificationDetail.as_view(), name="notification"),
     path(
-        "api/v1/notifications/<uuid:pk>/confirm", ConfirmNotification.as_view(), name="notification-confirm"
+        "api/v1/notifications/<any_case_uuid:pk>/cancel",
+        CancelNotification.as_view(),
+        name="notification-cancel",
     ),
     path(
-        "api/v1/notifications/<uuid:pk>/send-again",
+        "api/v1/notifications/<any_case_uuid:pk>/resend",
+        ResendNotification.as_view(),
+        name="notification-resend",
+    ),
+    path(
+        "api/v1/notifications/<any_case_uuid:pk>/confirm",
+        ConfirmNotification.as_view(),
+        name="notification-confirm",
+    ),
+    path(
+        "api/v1/notifications/<any_case_uuid:pk>/send-again",
         SendNotificationAgain.as_view(),
         name="notification-send-again",
     ),
     path("api/v1/suppressions", Suppressions.as_view(), name="suppressions"),
-    path("api/v1/suppressions/<uuid:pk>", SuppressionDetail.as_view(), name="suppression"),
+    path("api/v1/suppressions/<any_case_uuid:pk>", SuppressionDetail.as_view(), name="suppression"),
     path("api/v1/schema", schema, name="schema"),
     path("api/v1/docs", docs, name="docs"),
     path("livez", livez, name="livez"),
