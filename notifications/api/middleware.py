@@ -1,5 +1,6 @@
 """Around everything: gives the request its id, and measures how long it took. Goes first in MIDDLEWARE."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -7,11 +8,17 @@ from typing import Any
 
 import uuid_utils
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.log import log_response
 
 from .. import tracing
 from ..metrics import request_seconds
 from ..request_id import request_id, route_of
+from .errors import bad_request
+
+security = logging.getLogger("django.security.DisallowedHost")
 
 HEADER = "X-Request-ID"
 # What is taken over goes into logs and into a row: nothing that could forge a line or fill a disk.
@@ -37,7 +44,7 @@ class ObservedRequest:
         token = request_id.set(id)
         try:
             with tracing.request(request.META):
-                return _observed(request, self.get_response(request), id, started)
+                return _observed(request, _refused(request) or self.get_response(request), id, started)
         finally:
             request_id.reset(token)
 
@@ -46,9 +53,24 @@ class ObservedRequest:
         token = request_id.set(id)
         try:
             with tracing.request(request.META):
-                return _observed(request, await self.get_response(request), id, started)
+                return _observed(request, _refused(request) or await self.get_response(request), id, started)
         finally:
             request_id.reset(token)
+
+
+def _refused(request: HttpRequest) -> HttpResponseBase | None:
+    """A Host that is not ours, while DEBUG is on: Django's answer would be a page that shows how the service is made,
+    and who sends such a Host may be a stranger's page in a browser on this machine (DNS rebinding)."""
+    if settings.DEBUG:
+        try:
+            request.get_host()
+        except DisallowedHost as error:
+            response = bad_request(request, error)
+            log_response(
+                str(error), request=request, response=response, level="error", logger=security
+            )  # as Django
+            return response
+    return None
 
 
 def _id_of(request: HttpRequest) -> str:
