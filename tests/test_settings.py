@@ -59,7 +59,9 @@ def test_a_command_says_the_line_alone() -> None:
     """No traceback, unless one asks for it."""
     done = manage("check", env={"NUM_PROXIES": "many"})
     assert done.returncode == 1
-    assert done.stderr == "Environment variable NUM_PROXIES: Not a valid integer. For example: NUM_PROXIES=1\n"
+    assert (
+        done.stderr == "Environment variable NUM_PROXIES: Not a valid integer. For example: NUM_PROXIES=1\n"
+    )
     assert "Traceback" in manage("check", "--traceback", env={"NUM_PROXIES": "many"}).stderr
 
 

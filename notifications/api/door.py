@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from .errors import LengthRequired, PayloadTooLarge
+from .errors import LengthRequired, PayloadTooLarge, UnsupportedCoding
 from .parsers import JSONParser, check_escapes, get_encoding
 from .throttling import CallerThrottle, refused_from
 
@@ -39,9 +39,23 @@ class Door(APIView):
         except (NotAuthenticated, AuthenticationFailed):
             refused.add()
             raise
+        self._check_text(request)
+
+    def _check_text(self, request: Request) -> None:
+        """Refuse what would be read as something else than was sent."""
+        meta = request.META
+        coding = meta.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+        if coding not in {"", "identity"} and has_body(request):
+            raise UnsupportedCoding
         encoding = get_encoding(request.parser_context)  # of the body, and so, with Django, of the query
-        if "%" in (query := request.META.get("QUERY_STRING", "")):
+        if "%" in (query := meta.get("QUERY_STRING", "")):
             check_escapes(query, encoding)
+        # What is no UTF-8 in the path Django has escaped again, as if it had been written so: only the server knows.
+        path = (meta.get("RAW_URI") or meta.get("REQUEST_URI", "")).partition("?")[
+            0
+        ]  # gunicorn's name, and others'
+        if "%" in path:
+            check_escapes(path, "utf-8")
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         answer: Response = super().finalize_response(request, response, *args, **kwargs)
@@ -57,6 +71,11 @@ class Door(APIView):
         if self.max_bytes is not None and int(length) > self.max_bytes:
             _discard(request)
             raise PayloadTooLarge(f"The request body is larger than {self.max_bytes} bytes.")
+
+
+def has_body(request: Request) -> bool:
+    """As far as its length says; there is no other way in (411)."""
+    return request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
 
 
 def _discard(request: Request) -> None:

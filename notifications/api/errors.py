@@ -50,6 +50,15 @@ class LengthRequired(APIException):
     default_detail = "Send the body with a Content-Length; it may not be chunked."
 
 
+class UnsupportedCoding(APIException):
+    """RFC 9110, 15.5.16; what would be taken is said as RFC 7694, 3 says it."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_coding"
+    default_detail = "Send the body as it is: no Content-Encoding is known here."
+    headers = {"Accept-Encoding": "identity"}
+
+
 class Conflict(APIException):
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"
@@ -108,6 +117,7 @@ def problem_response(exception: Exception, context: Mapping[str, Any]) -> JsonRe
         errors = list(errors_of(exception.detail, parameters))
         detail = " ".join(error["detail"] for error in errors)
     headers = {name: value for name, value in response.items() if name != "Content-Type"}
+    headers |= getattr(exception, "headers", {})
     # Not by the view's renderer: that of a page would make a page of it.
     return JsonResponse(
         problem(response.status_code, detail, request.path, errors),

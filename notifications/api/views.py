@@ -16,7 +16,7 @@ from ..background import BackgroundTasks, pool
 from ..channels import channels
 from ..models import Notification, NotificationQuerySet
 from .answers import accepted, document, etag_of, headers, retry_after
-from .door import Door
+from .door import Door, has_body
 from .errors import PreconditionFailed
 from .idempotency import answered_once, raw
 from .operations import operation
@@ -164,8 +164,7 @@ def _filtered(rows: NotificationQuerySet, query: dict[str, Any]) -> Notification
 def _wanted(request: Request, email: str) -> dict[str, Any]:
     """What the body asks for, and what the query does."""
     query = request.META.get("QUERY_STRING", "")
-    has_body = request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
-    if not has_body and "message" not in query:
+    if not has_body(request) and "message" not in query:
         return _usual(query)
     asked, fields = request.query_params.dict(), _fields(request.data)
     if asked and fields:

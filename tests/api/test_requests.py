@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from notifications.models import Notification
 from tests.api.conftest import problem
 
 pytestmark = pytest.mark.django_db
@@ -16,6 +17,23 @@ SEND = "/send-notification/you@example.com"
 NEW = {"recipient": "you@example.com", "message": "hello"}
 
 
+@pytest.mark.parametrize("path", [SEND, LIST, f"{LIST}/bulk"])
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br"])
+def test_a_coded_body(api: APIClient, path: str, coding: str) -> None:
+    """RFC 9110, 15.5.16 and RFC 7694, 3: 415, and what would be taken."""
+    response = api.post(path, NEW, "json", headers={"Content-Encoding": coding})
+    assert "Content-Encoding" in problem(response, 415)["detail"]
+    assert response["Accept-Encoding"] == "identity"
+    assert not Notification.objects.exists()
+
+
+def test_a_body_that_is_not_coded(api: APIClient) -> None:
+    """`identity` is no coding, and nothing is not coded. Another 415 is about something else."""
+    assert api.post(LIST, NEW, "json", headers={"Content-Encoding": "identity"}).status_code == 202
+    assert api.post(SEND, headers={"Content-Encoding": "gzip"}).status_code == 200
+    assert "Accept-Encoding" not in api.generic("POST", LIST, "x", "text/plain")
+
+
 def test_an_id_in_capitals(api: APIClient) -> None:
     """RFC 9562, 4: either case where it is read."""
     location = api.post(LIST, NEW, "json")["Location"]
@@ -23,6 +41,25 @@ def test_an_id_in_capitals(api: APIClient) -> None:
     assert api.get(f"{place}/{id.upper()}").json()["id"] == id
     assert api.post(f"{place}/{id.upper()}/cancel").json()["status"] == "cancelled"
     problem(api.get(f"{place}/{str(uuid4()).upper()}"), 404)
+
+
+@pytest.mark.parametrize("local", ["a%FF", "%C3%28", "%ED%A0%80"])
+def test_a_path_that_is_no_text(api: APIClient, local: str) -> None:
+    """400 that says so: escaped again, as Django has it, it would be the address of somebody else."""
+    path = f"/send-notification/{local}@example.com"
+    assert "utf-8" in problem(api.post(path, RAW_URI=path), 400)["detail"]
+    assert not Notification.objects.exists()
+
+
+def test_a_path_that_is_one(api: APIClient) -> None:
+    """Percent signs may stand in an address, and other letters than ASCII."""
+    for local in ("a%25FF", "m%C3%BCller%25FF"):
+        path = f"/send-notification/{local}@example.com"
+        assert api.post(path, RAW_URI=f"{path}?via=queue").status_code == 200
+    assert {row.recipient for row in Notification.objects.all()} == {
+        "a%FF@example.com",
+        "m\u00fcller%FF@example.com",
+    }
 
 
 @pytest.mark.parametrize("debug", [True, False])
