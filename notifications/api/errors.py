@@ -142,9 +142,11 @@ def problem(
     return document
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:
+def bad_request(
+    request: HttpRequest, exception: Exception, detail: str = "The request could not be understood."
+) -> JsonResponse:
     """Django's handler400: a request that never reached a view (a forged Host, a body Django refuses)."""
-    return _page(request, status.HTTP_400_BAD_REQUEST, "The request could not be understood.")
+    return _page(request, status.HTTP_400_BAD_REQUEST, detail)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> JsonResponse:

@@ -1,5 +1,6 @@
 """Around everything: gives the request its id, and measures how long it took. Goes first in MIDDLEWARE."""
 
+import codecs
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from .errors import bad_request
 security = logging.getLogger("django.security.DisallowedHost")
 
 HEADER = "X-Request-ID"
+NO_CHARSETS = {"idna", "punycode"}
 # What is taken over goes into logs and into a row: nothing that could forge a line or fill a disk.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -59,8 +61,16 @@ class ObservedRequest:
 
 
 def _refused(request: HttpRequest) -> HttpResponseBase | None:
-    """A Host that is not ours, while DEBUG is on: Django's answer would be a page that shows how the service is made,
-    and who sends such a Host may be a stranger's page in a browser on this machine (DNS rebinding)."""
+    """The answer to what nobody behind us should touch.
+
+    A charset that is a codec for domain names: to decode a megabyte of what is said to be punycode takes minutes, and
+    Django does it for a form's fields before anybody is known.
+
+    A Host that is not ours, while DEBUG is on: Django's answer would be a page that shows how the service is made, and
+    who sends such a Host may be a stranger's page in a browser on this machine (DNS rebinding).
+    """
+    if (charset := request.encoding) and codecs.lookup(charset).name in NO_CHARSETS:
+        return bad_request(request, LookupError(charset), "Unsupported charset.")
     if settings.DEBUG:
         try:
             request.get_host()

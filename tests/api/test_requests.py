@@ -71,3 +71,12 @@ def test_somebody_elses_host(
     problem(client.get("/livez", headers={"Host": "elsewhere.example"}), 400)
     assert [record.name for record in caplog.records] == ["django.security.DisallowedHost"]
     assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", SEND, LIST, "/"])
+@pytest.mark.parametrize("charset", ["punycode", "IDNA"])
+def test_a_charset_that_is_none(client: Client, path: str, charset: str) -> None:
+    """Refused before a field is decoded: a megabyte takes the codec of punycode most of a minute."""
+    body = b'--b\r\nContent-Disposition: form-data; name="message"\r\n\r\nhi\r\n--b--\r\n'
+    response = client.generic("POST", path, body, f"multipart/form-data; boundary=b; charset={charset}")
+    assert problem(response, 400)["detail"] == "Unsupported charset."
