@@ -133,6 +133,8 @@ class NotificationDetail(Door):
             if is_settled:
                 notification.refresh_from_db()
         etag = etag_of(notification, request)
+        # It has no date. Django would take the condition for one that is not met (RFC 9110, 13.1.4: ignore it).
+        request.META.pop("HTTP_IF_UNMODIFIED_SINCE", None)
         response = get_conditional_response(request._request, etag=etag)  # noqa: SLF001 (DRF's documented name)
         if response is not None and response.status_code == PreconditionFailed.status_code:
             raise PreconditionFailed  # Django's own is empty

@@ -80,3 +80,10 @@ def test_a_charset_that_is_none(client: Client, path: str, charset: str) -> None
     body = b'--b\r\nContent-Disposition: form-data; name="message"\r\n\r\nhi\r\n--b--\r\n'
     response = client.generic("POST", path, body, f"multipart/form-data; boundary=b; charset={charset}")
     assert problem(response, 400)["detail"] == "Unsupported charset."
+
+
+def test_a_condition_on_a_date(api: APIClient) -> None:
+    """RFC 9110, 13.1.4: ignored, where there is no date."""
+    location = api.post(LIST, NEW, "json")["Location"]
+    long_ago = {"If-Unmodified-Since": "Sun, 29 Nov 2006 21:34:26 GMT"}
+    assert api.get(location, headers=long_ago).status_code == 200
