@@ -96,4 +96,5 @@ class Documentation(SpectacularSwaggerSplitView):
     """The schema as a page, from files that are installed here."""
 
     permission_classes = [HasRight]
+    http_method_names = ["get", "head"]  # OPTIONS would have no page to be shown on
     url_name = "schema"

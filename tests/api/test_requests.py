@@ -87,3 +87,10 @@ def test_a_condition_on_a_date(api: APIClient) -> None:
     location = api.post(LIST, NEW, "json")["Location"]
     long_ago = {"If-Unmodified-Since": "Sun, 29 Nov 2006 21:34:26 GMT"}
     assert api.get(location, headers=long_ago).status_code == 200
+
+
+def test_what_the_page_of_the_schema_allows(api: APIClient) -> None:
+    """OPTIONS was a fault of ours."""
+    response = api.options("/api/v1/docs")
+    problem(response, 405)
+    assert response["Allow"] == "GET, HEAD"
