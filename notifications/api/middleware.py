@@ -4,6 +4,7 @@ import codecs
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -92,6 +93,8 @@ def _id_of(request: HttpRequest) -> str:
 
 def _observed(request: HttpRequest, response: HttpResponseBase, id: str, started: float) -> HttpResponseBase:
     response[HEADER] = id
+    if response.status_code == HTTPStatus.NOT_MODIFIED:
+        del response["Content-Length"]  # Django's is 0, and that would be said of the 200 (RFC 9110, 8.6)
     route = route_of(request)
     tracing.answered(str(request.method), route, response.status_code)
     labels = request_seconds.labels(str(request.method), route, response.status_code)

@@ -89,6 +89,14 @@ def test_a_condition_on_a_date(api: APIClient) -> None:
     assert api.get(location, headers=long_ago).status_code == 200
 
 
+def test_what_has_not_changed_has_no_length(api: APIClient) -> None:
+    """RFC 9110, 8.6: a length in a 304 would be that of the 200."""
+    location = api.post(LIST, NEW, "json")["Location"]
+    first = api.get(location)
+    again = api.get(location, headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, "Content-Length" in first, "Content-Length" in again) == (304, True, False)
+
+
 def test_what_the_page_of_the_schema_allows(api: APIClient) -> None:
     """OPTIONS was a fault of ours."""
     response = api.options("/api/v1/docs")
