@@ -28,6 +28,9 @@ worker_class = "gthread"
 threads = 8
 graceful_timeout = 30
 logger_class = "project.access.Logger"  # our form of a line, and no address in it
+# gunicorn takes SCRIPT_NAME and PATH_INFO as headers from a proxy on this machine, which may have them from anybody:
+# then /any/admin/ is /admin/, and what the proxy keeps from strangers by its path is open.
+forwarder_headers = ""
 control_socket_disable = True  # one path a user: two services on a machine would take it from each other
 
 # What the workers count lies in files here, so that each of them can tell of all. Made before the workers are. The name

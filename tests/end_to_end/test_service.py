@@ -94,6 +94,14 @@ def test_bad_input_is_answered_and_the_service_lives(service: Service) -> None:
         assert client.post("/send-notification/you@example.com").status_code == 200
 
 
+@pytest.mark.parametrize("header", ["SCRIPT_NAME", "PATH_INFO"])
+def test_no_header_says_where_the_service_is(service: Service, header: str) -> None:
+    """What a proxy keeps from strangers by its path, they reach by no other."""
+    with service.client() as client:
+        assert client.get("/elsewhere/livez", headers={header: "/elsewhere"}).status_code == 404
+        assert client.get("/livez", headers={header: "/elsewhere"}).status_code == 200
+
+
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_honcho_stops_all_of_it(service: Service, tmp_path: Path, stop: signal.Signals) -> None:
     """What `make run` starts ends cleanly, and leaves no process behind."""
