@@ -1,12 +1,13 @@
 """A wrong setting is refused at start, by a stable id, with the way out in the message."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 
-from notifications.channels import BaseChannel
+from notifications.channels import BaseChannel, channels
 
 
 class NotAChannel:
@@ -80,3 +81,14 @@ def test_the_base_channel_says_what_to_implement() -> None:
     """Docstring as error text."""
     with pytest.raises(NotImplementedError, match="send_one"):
         BaseChannel("x", {}).send_one(None)  # type: ignore[arg-type]
+
+
+def test_an_error_of_the_channels_own_module_comes_through(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that looks for a variable in vain, say: the message must not be about the setting, which is right."""
+    (tmp_path / "needy_channel.py").write_text("import os\nos.environ['NO_SUCH_VARIABLE']\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.CHANNELS = {"log": {"BACKEND": "needy_channel.Channel"}}
+    with pytest.raises(KeyError, match="NO_SUCH_VARIABLE"):
+        channels["log"]

@@ -27,10 +27,10 @@ class ChannelHandler(BaseConnectionHandler):
 
     def create_connection(self, alias: str) -> BaseChannel:
         params: dict[str, Any] = self.settings[alias]
+        if "BACKEND" not in params:
+            raise InvalidChannel(f"CHANNELS[{alias!r}] has no 'BACKEND'.")
         try:
             channel_class = import_string(params["BACKEND"])
-        except KeyError as error:
-            raise InvalidChannel(f"CHANNELS[{alias!r}] has no 'BACKEND'.") from error
         except ImportError as error:
             raise InvalidChannel(f"Could not find channel {params['BACKEND']!r}: {error}") from error
         if not (isinstance(channel_class, type) and issubclass(channel_class, BaseChannel)):
