@@ -128,9 +128,8 @@ class Pace:
         """Whether it may be sent now. A time that was given is kept: who waited for it needs no other."""
         if self.max_concurrent and not self.room:
             return False
-        slot = (
-            row.slot_at if row.slot_at == row.next_attempt_at else None
-        )  # else it was for an attempt before
+        # One of another time was for an attempt before.
+        slot = row.slot_at if row.slot_at == row.next_attempt_at else None
         if self.per_second and (slot is None or slot < self.now - GRACE):
             if self.row.free_at > self.now:
                 return False

@@ -51,9 +51,8 @@ class Door(APIView):
         if "%" in (query := meta.get("QUERY_STRING", "")):
             check_escapes(query, encoding)
         # What is no UTF-8 in the path Django has escaped again, as if it had been written so: only the server knows.
-        path = (meta.get("RAW_URI") or meta.get("REQUEST_URI", "")).partition("?")[
-            0
-        ]  # gunicorn's name, and others'
+        uri = meta.get("RAW_URI") or meta.get("REQUEST_URI", "")  # gunicorn's name, and others'
+        path, _, _ = uri.partition("?")
         if "%" in path:
             check_escapes(path, "utf-8")
 

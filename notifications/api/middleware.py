@@ -77,9 +77,8 @@ def _refused(request: HttpRequest) -> HttpResponseBase | None:
             request.get_host()
         except DisallowedHost as error:
             response = bad_request(request, error)
-            log_response(
-                str(error), request=request, response=response, level="error", logger=security
-            )  # as Django
+            # As Django does.
+            log_response(str(error), request=request, response=response, level="error", logger=security)
             return response
     return None
 

@@ -71,6 +71,4 @@ def _converted(query: str) -> str:
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
-    return (
-        error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-    )  # the lowest byte of an extended code is the code
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # an extended code's lowest byte is the code

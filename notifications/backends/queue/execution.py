@@ -43,7 +43,6 @@ ACKNOWLEDGE_AFTER = 0.02  # seconds a finished task may wait for others to be ac
 # django-q2's own ways to go on after a task; its own code does them.
 CONTINUED = frozenset({"hook", "chain", "cached", "iter_count"})
 
-
 type Done = tuple[int, Row | None]  # an entry, and its result where it keeps one
 
 
@@ -213,9 +212,8 @@ class Execution:
 
 def _describe(error: BaseException) -> str:
     path = f"{type(error).__module__}.{type(error).__qualname__}"
-    told = TracebackException.from_exception(
-        error, compact=True
-    )  # whose text is there though `str(error)` raises
+    # It has a text though `str(error)` should raise.
+    told = TracebackException.from_exception(error, compact=True)
     return results.write_error(path, str(told), "".join(told.format()))
 
 
