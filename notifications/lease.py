@@ -57,9 +57,8 @@ class Keeper:
             if self.thread is None:
                 self.thread = threading.Thread(target=self.run, name="notification-leases", daemon=True)
                 self.thread.start()
-            elif (
-                holding.renew_at < self.wakes_at
-            ):  # waking it for every short send would cost more than the send
+            elif holding.renew_at < self.wakes_at:
+                # Only then: waking it for every short send would cost more than the send.
                 self.changed.notify()
 
     def remove(self, holding: Holding) -> None:

@@ -24,9 +24,8 @@ from .models import Attempt, AttemptTotal, Notification, Status
 
 # An attempt is counted when it is that old: by then no transaction is still open that took a lower id.
 SETTLED_AFTER = timedelta(seconds=10)
-COUNTED_AT_ONCE = (
-    100_000  # ids: nobody should wait for the lock while millions are counted for the first time
-)
+# Ids: nobody should wait for the lock while millions are counted for the first time.
+COUNTED_AT_ONCE = 100_000
 
 _process = CollectorRegistry()
 

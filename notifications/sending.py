@@ -27,9 +27,8 @@ def send(channel: BaseChannel, claims: Sequence[Claim]) -> list[SendResult]:
         else:
             messages.append(_message(claim, to))
     for message, result in zip(messages, _sent(channel, messages), strict=True):
-        if (
-            message.meant_for
-        ):  # what the other side knows is of the address that was written to, not of the recipient
+        # What the other side knows is of the address that was written to, not of the recipient.
+        if message.meant_for:
             result = replace(result, sent_to=message.recipient, bounced=False)
         results[message.id] = result
     return [results[claim.id] for claim in claims]

@@ -13,9 +13,8 @@ urlpatterns = [
     path("", include("notifications.pages.urls")),
     path("admin/", admin.site.urls),
 ]
-if settings.ANYMAIL_WEBHOOK_SECRET and apps.is_installed(
-    "anymail"
-):  # without a secret they would be open to anybody
+# Without a secret they would be open to anybody.
+if settings.ANYMAIL_WEBHOOK_SECRET and apps.is_installed("anymail"):
     urlpatterns.append(path("anymail/", include("anymail.urls")))
 
 handler400 = "notifications.api.errors.bad_request"

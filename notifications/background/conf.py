@@ -11,12 +11,9 @@ RUN, REFUSE = "run", "refuse"
 class BackgroundSettings:
     max_threads: int = 8  # threads of the pool, in each process
     max_waiting: int = 1000  # tasks that may wait for a thread; a request's own tasks are never split
-    drain_timeout: float = (
-        20  # seconds a stopping process works on; keep it below gunicorn's graceful_timeout
-    )
-    overflow: str = (
-        RUN  # a plain function past the bound: "run" in the caller, or "refuse" with an ERROR record
-    )
+    drain_timeout: float = 20  # seconds a stopping process works on; below gunicorn's graceful_timeout
+    # A plain function past the bound: "run" in the caller, or "refuse" with an ERROR record.
+    overflow: str = RUN
     run_on_error: bool = False  # run the tasks of a request whose view raised
 
 

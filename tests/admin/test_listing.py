@@ -191,9 +191,8 @@ def test_the_plan_of_any_page(
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {'' if connection.vendor == 'postgresql' else 'QUERY PLAN '}{statement}")
         plan = " ".join(str(row) for row in cursor.fetchall())
-    assert len(captured) == (
-        2 if direction == "before" else 1
-    )  # less than a page is before it: the first one
+    # Less than a page is before it: the first one.
+    assert len(captured) == (2 if direction == "before" else 1)
     assert "Seq Scan" not in plan
     assert f"notification_{index}" in plan if index else True
     assert "Index Cond" in plan if connection.vendor == "postgresql" else "SEARCH" in plan

@@ -153,10 +153,8 @@ def test_the_suppression_list(logged_in: LoggedIn, role: str, may_add: bool) -> 
     assert "a…@e…le.com" in page
     assert "ann@example.com" not in page
     assert (client.get(reverse("admin:notifications_suppression_add")).status_code == 200) == may_add
-    for text, found in (
-        ("ann@example.com", True),
-        ("ann", False),
-    ):  # letter by letter it would tell the address
+    # Letter by letter it would tell the address.
+    for text, found in (("ann@example.com", True), ("ann", False)):
         page = client.get(reverse("admin:notifications_suppression_changelist"), {"q": text}).content.decode()
         assert ("a…@e…le.com" in page) == found
     for call in (client.get(reverse("suppressions")), client.delete(reverse("suppression", args=[entry.pk]))):

@@ -128,9 +128,8 @@ def _run(options: argparse.Namespace, database_url: str, folder: Path, port: int
     import django
 
     django.setup()
-    logging.getLogger().setLevel(
-        logging.WARNING
-    )  # of the clients in this process; the service logs to its files
+    # Of the clients in this process; the service logs to its files.
+    logging.getLogger().setLevel(logging.WARNING)
     from django.db import connections
 
     from tests.chaos.run import Options, run, table

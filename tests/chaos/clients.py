@@ -41,9 +41,8 @@ class Ledger:
     accepted: list[Accepted] = field(default_factory=list)
     cancelled: set[str] = field(default_factory=set)  # ids for which `cancel` said yes
     asked: set[str] = field(default_factory=set)
-    confirmed: set[str] = field(
-        default_factory=set
-    )  # ids that were unknown, and of which somebody said: it arrived
+    # Ids that were unknown, and of which somebody said: it arrived.
+    confirmed: set[str] = field(default_factory=set)
     again: set[str] = field(default_factory=set)  # and those that somebody sent again
     refused: list[str] = field(default_factory=list)  # why: a status, or the class of an error
     numbers: "count[int]" = field(default_factory=count)

@@ -10,9 +10,8 @@ import threading
 from contextlib import suppress
 
 CHUNK = 65536
-RESET = struct.pack(
-    "ii", 1, 0
-)  # SO_LINGER: close() sends RST, as a router does that knows nothing of a connection
+# SO_LINGER: close() sends RST, as a router does that knows nothing of a connection.
+RESET = struct.pack("ii", 1, 0)
 
 
 class Network:
