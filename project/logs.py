@@ -9,7 +9,7 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from environs import validate
@@ -76,7 +76,8 @@ def _pairs(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-@cache
+# Bounded: some texts are new each time, and a stranger's words (Django logs the Host that it refuses).
+@lru_cache(maxsize=1024)
 def _keys(text: str) -> tuple[tuple[str, str], ...]:
     found = PAIR.finditer(text)
     return tuple((pair[1] or pair[2] or "", pair[3] or "") for pair in found if pair[0] != "%%")

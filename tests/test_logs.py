@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from notifications.request_id import IdsFilter, notification_id
-from project.logs import JSONFormatter, LineFormatter
+from project.logs import JSONFormatter, LineFormatter, _keys
 from tests.processes import free_port, manage, private_database, running, wait_until
 
 sqlite_only = pytest.mark.skipif(
@@ -53,6 +53,12 @@ class TestForms:
     def test_a_field_never_hides_what_every_line_has(self) -> None:
         """A message that says `level=%s` leaves the level alone."""
         assert as_json(logged("level=%s", "high"))["level"] == "INFO"
+
+    def test_texts_that_are_new_each_time_are_not_kept_for_ever(self) -> None:
+        """Strangers choose some of them: the Host that Django refuses is one."""
+        for number in range(2000):
+            as_json(logged(f"Invalid HTTP_HOST header: 'host-{number}'"))
+        assert _keys.cache_info().currsize < 2000
 
     @pytest.mark.parametrize("formatter", [JSONFormatter(), LineFormatter()])
     def test_the_notification_that_is_handled(self, formatter: logging.Formatter) -> None:
