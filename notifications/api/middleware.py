@@ -24,6 +24,9 @@ security = logging.getLogger("django.security.DisallowedHost")
 
 HEADER = "X-Request-ID"
 NO_CHARSETS = {"idna", "punycode"}
+# RFC 9110, 9.3 and RFC 5789. Servers let any word through, and metrics keep what they have counted once.
+METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+OTHER = "_OTHER"  # OpenTelemetry's word for any other
 # What is taken over goes into logs and into a row: nothing that could forge a line or fill a disk.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -95,7 +98,8 @@ def _observed(request: HttpRequest, response: HttpResponseBase, id: str, started
     if response.status_code == HTTPStatus.NOT_MODIFIED:
         del response["Content-Length"]  # Django's is 0, and that would be said of the 200 (RFC 9110, 8.6)
     route = route_of(request)
-    tracing.answered(str(request.method), route, response.status_code)
-    labels = request_seconds.labels(str(request.method), route, response.status_code)
+    method = str(request.method) if request.method in METHODS else OTHER
+    tracing.answered(method, route, response.status_code)
+    labels = request_seconds.labels(method, route, response.status_code)
     labels.observe(perf_counter() - started)
     return response

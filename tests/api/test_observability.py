@@ -158,6 +158,14 @@ class TestMetrics:
         assert "send-notification" in routes
         assert not [route for route in routes if "@" in route]
 
+    def test_methods_that_nobody_knows_are_counted_as_one(self, api: APIClient) -> None:
+        """Anybody may send any word: each would take room for good."""
+        for word in ("BREW", "WHEN"):
+            api.generic(word, "/livez")
+        methods = {sample.labels["method"] for sample in scrape(api, "http_request_duration_seconds")}
+        assert "_OTHER" in methods
+        assert methods.isdisjoint({"BREW", "WHEN"})
+
     def test_attempts_are_counted_once(
         self, api: APIClient, accepted: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
