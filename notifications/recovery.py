@@ -3,7 +3,8 @@
 Three things may strand a notification, none of them loses it:
 - its worker died while sending: the lease passes (`lost`);
 - its queue entry is gone, or it waited in a web process that died (`stranded`);
-- it has killed its worker as often as it may be tried: it is settled as failed (`given up`).
+- it has killed its worker as often as it may be tried, and ends as failed; or its channel holds what may have arrived,
+  and it ends as unknown (`given up`).
 
 Any number of clusters may sweep; one does at a time, and a sweep that runs twice changes nothing.
 """

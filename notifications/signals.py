@@ -9,11 +9,12 @@ from django.dispatch import Signal
 # requested_via: the engine that was asked for, where another one took it because it is down; else empty.
 accepted = Signal()
 
-# records: a sequence of delivery.Record, each one attempt that was committed.
+# records: a sequence of statements.Record, each one attempt that was committed.
 # fenced: ids whose attempt came to an end after somebody else had taken them over; nothing was recorded.
 recorded = Signal()
 
-# lost: ids whose worker died while sending. stranded: ids whose queue entry was gone. given_up: ids settled as failed.
+# lost: ids whose worker died while sending. stranded: ids whose queue entry was gone. given_up: like the first, but
+# not tried again: failed, or unknown where the channel holds such.
 recovered = Signal()
 
 # claims: a sequence of statements.Claim that were cancelled, because their recipients are on the suppression list.

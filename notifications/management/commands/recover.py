@@ -20,7 +20,7 @@ class Command(DatabaseCommand):
         for ids, what in (
             (found.lost, f"{would}queued again: its worker died while sending"),
             (found.stranded, f"{would}queued again: its queue entry was gone"),
-            (found.given_up, f"{would}settled as failed: no attempts are left"),
+            (found.given_up, f"{would}settled: failed, or unknown where its channel holds such"),
         ):
             for id in ids:
                 self.stdout.write(f"{id} {what}")
