@@ -100,6 +100,15 @@ def test_notify_refuses(args: list[str], reason: str) -> None:
 
 
 @pytest.mark.django_db
+def test_notify_refuses_more_than_the_recipient_gets(settings: Any) -> None:
+    """The same: a reason, and no traceback."""
+    settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"hour": 1}
+    run("notify", "you@example.com")
+    with pytest.raises(CommandError, match="at most 1 notifications in one hour"):
+        run("notify", "you@example.com")
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "args",
     [

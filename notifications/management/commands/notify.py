@@ -8,6 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from notifications import services
 from notifications.conf import notification_settings, via_choices
+from notifications.exceptions import RecipientLimitReached
 from notifications.management.database import DatabaseCommand
 from notifications.models import Notification, Status
 
@@ -41,6 +42,8 @@ class Command(DatabaseCommand):
             raise CommandError(
                 "\n".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
             ) from error
+        except RecipientLimitReached as error:
+            raise CommandError(str(error)) from error
         instead = notification.requested_via and f", for {notification.requested_via} is down"
         self.stdout.write(f"{notification.pk} accepted via {notification.via}{instead}")
         if wait:
