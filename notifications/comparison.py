@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from django.conf import settings
 from django.db import connection
@@ -148,10 +148,7 @@ class Trial:
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name}")
         self.exits.callback(_drop, name)
-        own = connection.settings_dict
-        user = quote(own["USER"]) + (f":{quote(own['PASSWORD'])}" if own["PASSWORD"] else "")
-        host = f"{user}@{own['HOST'] or 'localhost'}:{own['PORT'] or 5432}"
-        return urlunsplit(urlsplit("postgres://")._replace(netloc=host, path=f"/{name}"))
+        return postgres_url(connection.settings_dict, name)
 
     def _one_by_one(self, via: str, requests: int) -> tuple[list[float], list[float]]:
         replies, pickups = [], []
@@ -206,6 +203,13 @@ class Trial:
 
     def _output(self, problem: str) -> str:
         return f"{problem}. The service said:\n{(self.folder / 'output.txt').read_text()[-2000:]}"
+
+
+def postgres_url(own: dict[str, Any], name: str) -> str:
+    """DATABASE_URL for the database `name` on the server of these settings, whatever a password or a host holds."""
+    user, password, host = (quote(own[part], safe="") for part in ("USER", "PASSWORD", "HOST"))
+    login = f"{user}:{password}" if password else user
+    return f"postgres://{login}@{host}:{own['PORT'] or 5432}/{name}"
 
 
 def _loses(via: str) -> str:

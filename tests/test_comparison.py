@@ -2,10 +2,11 @@
 
 import json
 
+import dj_database_url
 import pytest
 from django.core.management import CommandError, call_command
 
-from notifications.comparison import Measured, summary
+from notifications.comparison import Measured, postgres_url, summary
 from tests.processes import DATABASE_URL, manage
 
 
@@ -20,6 +21,20 @@ def test_the_sentence_says_which_for_what() -> None:
     assert "queue for volume and slow work (900 a second" in sentence
     assert "ahead in both" in summary([measured("thread", 0.001, 900), measured("queue", 0.002, 100)])
     assert "give --via two or more" in summary([measured("thread", 0.001, 900)])
+
+
+@pytest.mark.parametrize("host", ["db.example.com", "::1", "/var/run/postgresql", ""])
+@pytest.mark.parametrize("password", ["", "p/w:?#@%"])
+def test_the_url_of_its_database(host: str, password: str) -> None:
+    """What the settings read of it is what they have: a password may hold any sign, and a host be a folder."""
+    own = {"USER": "ann@corp", "PASSWORD": password, "HOST": host, "PORT": ""}
+    read = dj_database_url.parse(postgres_url(own, "mine"))
+    assert {name: read[name] for name in ("USER", "PASSWORD", "HOST")} == {
+        "USER": "ann@corp",
+        "PASSWORD": password,
+        "HOST": host,
+    }
+    assert (read["NAME"], read["PORT"]) == ("mine", 5432)
 
 
 @pytest.mark.process
