@@ -19,11 +19,11 @@ from django.utils import timezone
 
 from . import health
 from .clock import database_now
+from .figures import CRITICAL_AFTER, WARNING_AFTER
 from .models import database
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 
-WAITS_LONG, WAITS_TOO_LONG = timedelta(seconds=120), timedelta(seconds=300)
 SKEW = timedelta(seconds=2)
 LOW, FULL = 1024**3, 100 * 1024**2  # bytes that are free
 
@@ -107,7 +107,7 @@ def _workers() -> Iterator[Finding]:
 def _waiting() -> Iterator[Finding]:
     since = getattr(default_task_backend, "waiting_since", lambda: None)()
     age = database_now(database()) - since if since else timedelta(0)
-    level = ERROR if age > WAITS_TOO_LONG else WARNING if age > WAITS_LONG else OK
+    level = ERROR if age >= CRITICAL_AFTER else WARNING if age >= WARNING_AFTER else OK
     hint = (
         ""
         if level == OK
