@@ -159,6 +159,15 @@ def test_what_was_left_is_published_by_the_housekeeper(backend: Any) -> None:
     assert Channel.queues["notifications.default"].qsize() == 1
 
 
+def test_the_next_look_is_by_the_databases_clock(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose clock is an hour ahead would look a hundred times a second, with a new connection for each."""
+    now = timezone.now() - timedelta(hours=1)
+    monkeypatch.setattr(worker, "database_now", lambda using: now)
+    assert worker.pause_for("celery") == worker.LOOK_EVERY
+    monkeypatch.setattr(worker.outbox, "next_due", lambda alias: now + timedelta(seconds=0.5))
+    assert worker.pause_for("celery") == 0.5
+
+
 def test_while_the_database_is_away_a_message_goes_back(
     backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 from celery import Celery, signals
 from celery.exceptions import Reject
 from django.db import DatabaseError, InterfaceError, connections
-from django.utils import timezone
 
+from ...clock import database_now
 from ..enqueueing import running_on
+from ..queue.broker import queue_table
 from . import execution, outbox
 from .app import RUN, celery_app
 from .publisher import publish_due
@@ -58,6 +59,15 @@ def _task(alias: str) -> Callable[..., None]:
     return run
 
 
+def pause_for(alias: str) -> float:
+    """Seconds until the outbox has something due, by the clock that its locks are of: LOOK_EVERY at most."""
+    next_due = outbox.next_due(alias)
+    if next_due is None:
+        return LOOK_EVERY
+    due_in = (next_due - database_now(queue_table().using)).total_seconds()
+    return min(max(due_in, 0.01), LOOK_EVERY)
+
+
 class Housekeeper:
     """A thread of the main process. Its errors are logged and end nothing."""
 
@@ -83,8 +93,7 @@ class Housekeeper:
                     self.housekeeping()
                     since_housekeeping = 0
                 publish_due(self.alias)
-                if next_due := outbox.next_due(self.alias):
-                    pause = min(max((next_due - timezone.now()).total_seconds(), 0.01), pause)
+                pause = pause_for(self.alias)
             except Exception:  # whatever the application's sweep raises, the next round may succeed
                 logger.exception("housekeeping=failed")
             finally:
