@@ -1,5 +1,6 @@
 """How an idle cluster hears of a new entry, and how seldom it is told under load."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -57,6 +58,17 @@ def test_a_rollback_is_not_heard_and_silences_nobody(listener: Listener) -> None
         elsewhere(roll_back=True)
     assert not listener.heard()
     assert wakeup.may_notify()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_waits_for_no_thread_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Celery worker forks while its housekeeping enqueues: the child must be able to, too."""
+    monkeypatch.undo()  # the bucket of this process, which the fork is to find
+    with wakeup._bucket.lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(wakeup._bucket.lock.locked())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'")

@@ -5,6 +5,7 @@ a process sends a handful at once and then one every INTERVAL; whoever heard one
 than that. SQLite: the file's `data_version` changes with every commit of another connection.
 """
 
+import os
 import threading
 import time
 from typing import Any
@@ -22,6 +23,10 @@ class _Bucket:
     """Tokens that come back one every INTERVAL, up to BURST."""
 
     def __init__(self) -> None:
+        self.refill()
+
+    def refill(self) -> None:
+        """As new: what a forked child begins with, for the thread that holds the lock may not be there."""
         self.lock = threading.Lock()
         self.tokens = float(BURST)
         self.at = time.monotonic()
@@ -39,6 +44,7 @@ class _Bucket:
 
 
 _bucket = _Bucket()
+os.register_at_fork(after_in_child=_bucket.refill)
 
 
 def may_notify() -> bool:
