@@ -81,11 +81,11 @@ class Inline(Page):
     Only there while slow work is: it holds a thread of the server for as long as the work takes.
     """
 
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: HttpRequest, background_tasks: BackgroundTasks) -> HttpResponse:
         if not is_demonstrable():
             raise Http404
         form = SendForm(request.POST)
-        notification = _accepted(request, form, BackgroundTasks())
+        notification = _accepted(request, form, background_tasks)
         if notification is None:
             errors = [
                 {"pointer": f"/{field}", "detail": detail}

@@ -125,6 +125,15 @@ def test_inline_works_before_it_responds(client: Client, log_file: Path) -> None
 
 
 @pytest.mark.usefixtures("development")
+@pytest.mark.django_db(transaction=True)
+def test_inline_leaves_to_a_thread_what_is_for_one(client: Client) -> None:
+    """Whoever posts another mode there gets that mode, and it does not wait for the sweep."""
+    with testing.run_inline():
+        assert client.post("/inline", {**ORDER, "via": "thread"}).status_code == 200
+    assert Notification.objects.get().status == "sent"
+
+
+@pytest.mark.usefixtures("development")
 def test_inline_says_what_is_wrong(client: Client) -> None:
     """400, with a pointer as the API's problems have it."""
     response = client.post("/inline", {**ORDER, "recipient": "nobody"})
