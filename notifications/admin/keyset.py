@@ -9,6 +9,7 @@ SQLite's text does not compare equal to it.
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -16,7 +17,8 @@ from django.db import connections
 from django.db.models import CharField, DateTimeField, Q, QuerySet, Value
 from django.db.models.functions import Cast
 
-TIME = re.compile(r"[0-9: .+-]{10,40}")
+# As both databases write one; `fromisoformat` says whether there is such a time, and would take other forms.
+TIME = re.compile(r"[0-9-]{10} [0-9:]{8}(\.[0-9]{1,6})?([+-][0-9:]{2,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,10 @@ class Place:
     def read(cls, text: str) -> Self:
         """Raises ValueError for what is none."""
         id, _, at = text.partition("~")
-        if at and not TIME.fullmatch(at):
-            raise ValueError("This is no place of the list.")
+        if at:
+            if not TIME.fullmatch(at):
+                raise ValueError("This is no place of the list.")
+            datetime.fromisoformat(at)
         return cls(UUID(id), at)
 
     def __str__(self) -> str:

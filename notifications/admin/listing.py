@@ -69,6 +69,8 @@ class IndexedChangeList(ChangeList):
     """
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet:
+        if any("\0" in value for value in self.params.values()):  # PostgreSQL has no text with one
+            raise IncorrectLookupParameters
         for name in (AFTER, BEFORE):  # a place in the list is no filter of it
             self.params.pop(name, None)
             self.filter_params.pop(name, None)

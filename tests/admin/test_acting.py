@@ -214,3 +214,9 @@ def test_set_going_again(logged_in: LoggedIn, accepted: Accept, admin_user: Any)
     url = reverse("admin:notifications_bulkaction_go_on", args=[action.pk])
     assert logged_in("viewer").post(url).status_code == 403
     assert logged_in("operator").post(url).status_code == 302
+
+
+def test_no_id_of_an_action(admin_client: Any) -> None:
+    """Django's own answer for what is not there, whatever it looks like: this one is a digit, and no number."""
+    answer = admin_client.get(reverse("admin:notifications_bulkaction_change", args=["²"]))
+    assert (answer.status_code, answer.url) == (302, reverse("admin:index"))

@@ -164,7 +164,16 @@ def test_what_was_there_may_be_gone(page: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["after=x", "before=x", "status=queued&after={id}", "after={id}~2026-01-01 00:00:00"]
+    "query",
+    [
+        "after=x",
+        "before=x",
+        "status=queued&after={id}",
+        "after={id}~2026-01-01 00:00:00",
+        "status=queued&after={id}~----------",
+        "status=queued&after={id}~2026-02-30 00:00:00",
+        "via=%00",
+    ],
 )
 def test_what_is_no_place(accepted: Accept, admin_client: Client, query: str) -> None:
     """Django's own answer for an address that makes no sense: the list from its beginning."""
