@@ -76,10 +76,12 @@ def add_bounced(ids: Sequence[str], using: str) -> None:
         address: Suppression(address=address, reason=SuppressionReason.BOUNCE, notification=pk)
         for address, pk in sorted((folded(recipient), pk) for pk, recipient in rows)
     }
-    Suppression.objects.using(using).bulk_create(entries.values(), ignore_conflicts=True)
-    listed.send(
-        sender=Suppression, ids=[entry.pk for entry in entries.values()], reason=SuppressionReason.BOUNCE
-    )
+    known = Suppression.objects.using(using)
+    known.bulk_create(entries.values(), ignore_conflicts=True)
+    # Those that somebody else has listed since the claim were there already: theirs is the entry.
+    made = known.filter(pk__in=[entry.pk for entry in entries.values()])
+    if new := list(made.values_list("pk", flat=True)):
+        listed.send(sender=Suppression, ids=new, reason=SuppressionReason.BOUNCE)
 
 
 def remove(entries: Iterable[Suppression]) -> None:

@@ -93,6 +93,24 @@ def test_a_bounce_is_the_last(accepted: Accept) -> None:
     assert (entry.address, entry.reason, entry.notification) == ("you@example.com", "bounce", first.pk)
 
 
+def test_a_bounce_of_one_that_is_listed_meanwhile_adds_nothing(
+    accepted: Accept, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first reason is kept, and the log names no entry that there is not."""
+    row = accepted(channel="address")
+
+    def bounce(message: Any) -> None:
+        suppression.add(message.recipient, reason="complaint")
+        raise DeliveryError("no such mailbox", permanent=True, bounced=True)
+
+    recording_channel.behaviours[row.recipient] = bounce
+    caplog.set_level("INFO", "notifications")
+    deliver(row)
+    entry = Suppression.objects.get()
+    lines = [record.getMessage() for record in caplog.records if "event=listed" in record.getMessage()]
+    assert lines == [f"suppression={entry.pk} event=listed reason=complaint"]
+
+
 def test_a_failure_is_no_bounce(accepted: Accept) -> None:
     """A refused login is permanent too: the address is not to blame."""
     row = accepted(channel="address")
