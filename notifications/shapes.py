@@ -19,7 +19,7 @@ EACH = object()  # a step of a path: whatever stands there
 
 def _kind(*types: type) -> Callable[[Any], bool]:
     """True and False are whole numbers in Python, and nobody means them."""
-    return lambda value: isinstance(value, types) and (bool in types or not isinstance(value, bool))
+    return lambda value: isinstance(value, types) and not isinstance(value, bool)
 
 
 def _of(inner: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -34,7 +34,6 @@ def _named(inner: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 TEXT: Rule = (_kind(str), "a text")
 TEXTS: Rule = (_of(_kind(str)), "a list of texts")
-TRUTH: Rule = (_kind(bool), "True or False")
 NUMBER: Rule = (_kind(int, float), "a number")
 WHOLE: Rule = (_kind(int), "a whole number")
 SOME: Rule = (lambda value: WHOLE[0](value) and value > 0, "a whole number, 1 or more")

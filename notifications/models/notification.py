@@ -44,9 +44,6 @@ SETTLED = FINAL | {Status.UNKNOWN}
 class NotificationQuerySet(models.QuerySet["Notification"]):
     """Nouns only: what a row is, not what is done to it."""
 
-    def unfinished(self) -> Self:
-        return self.filter(status__in=[Status.QUEUED, Status.SENDING])
-
     def abandoned(self) -> Self:
         """Being sent by a worker that has not renewed its lease: it counts as dead."""
         return self.filter(status=Status.SENDING, lease_expires_at__lt=Now())

@@ -68,9 +68,7 @@ class TokenQuerySet(models.QuerySet["Token"]):
         token.own_codenames, token.group_codenames = own, group
         return token
 
-    def issue(
-        self, user: AbstractBaseUser, *, expires_at: datetime | None = None, **fields: Any
-    ) -> tuple["Token", str]:
+    def issue(self, user: AbstractBaseUser, *, expires_at: datetime | None = None) -> tuple["Token", str]:
         """A new token and its secret, which exists nowhere else: show it once."""
         secret = PREFIX + secrets.token_urlsafe(32)
         token = self.create(
@@ -78,7 +76,6 @@ class TokenQuerySet(models.QuerySet["Token"]):
             digest=digest(secret),
             hint=secret[: len(PREFIX) + 4],
             expires_at=expires_at,
-            **fields,
         )
         return token, secret
 

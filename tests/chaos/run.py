@@ -15,7 +15,7 @@ from django.db import Error, connections
 from django_q.models import OrmQ
 
 from notifications import services
-from notifications.models import Notification
+from notifications.models import Notification, NotificationQuerySet, Status
 from tests.chaos.audit import Audit, audit
 from tests.chaos.clients import Ledger, application, decide, http_client, shell
 from tests.chaos.faults import Fault, FaultMaker, faults_for
@@ -151,7 +151,7 @@ def backlog(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> No
     some = (["steady"] * 4 + ["plain"]) * 60
     kinds = [*some, *some[:150], "long", *some[150:]]
     while not stopping.is_set():
-        if Notification.objects.unfinished().count() < BACKLOG:
+        if unfinished().count() < BACKLOG:
             order = {"recipient": "you@example.com", "via": "queue", "channel": "chaos"}
             rows = services.accept_many({**order, "message": ledger.text(kind)} for kind in kinds)
             for row in rows:
@@ -161,12 +161,16 @@ def backlog(ledger: Ledger, rng: random.Random, stopping: threading.Event) -> No
     connections.close_all()
 
 
+def unfinished() -> NotificationQuerySet:
+    return Notification.objects.filter(status__in=[Status.QUEUED, Status.SENDING])
+
+
 def settle() -> list[str]:
     """Wait until every row is final or held and the queue is empty: what a dead cluster had comes back by its lease."""
 
     def at_rest() -> bool:
         try:
-            return not (Notification.objects.unfinished().exists() or OrmQ.objects.exists())
+            return not (unfinished().exists() or OrmQ.objects.exists())
         except Error:  # the connection that a fault has ended
             connections.close_all()
             return False
