@@ -209,7 +209,7 @@ class Notifications(Workers):
 def test_any_order_of_events(settings: Any) -> None:
     """Law: whatever happens in whatever order, rows, attempts and entries are as the model says, nothing is sent
     twice without a death between, what its channel holds is never sent twice by itself, and in the end everything is
-    final (C2, C3, C7, C8).
+    final.
 
     Breaks it catches: a claim without the status condition, or before its time; attempts not counted at the claim;
     a record without the fencing token; a retry whose entry is not in the record's transaction, or is missing; a

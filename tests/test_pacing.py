@@ -83,7 +83,7 @@ def test_a_time_that_was_given_is_kept(accepted: Accept, limit: Callable[..., No
 
 
 def test_after_a_stop_the_rate_holds(accepted: Accept, limit: Callable[..., None]) -> None:
-    """What had its time while no cluster ran does not go at once: one does, and the others get times anew (C9)."""
+    """What had its time while no cluster ran does not go at once: one does, and the others get times anew."""
     limit(max_per_second=10)
     rows = [accepted() for _ in range(5)]
     assert len(claimed(*rows)) == 1

@@ -34,7 +34,7 @@ def chaos(form: str, seconds: float, *more: str) -> None:
 def test_storm() -> None:
     """Law: what was accepted ends as sent, failed or cancelled, its line is in the log, and only what was being
     sent when something died stands there twice, and of a channel that holds nothing does; whatever dies, in both
-    modes (C2, C3, C7, E9).
+    modes (E9).
 
     Breaks it catches: no sweep, or one that skips stranded rows; a sweep that leaves dead workers' leases; an
     entry acknowledged before the work; a retry without its entry; attempts that are not counted at the claim.
@@ -57,7 +57,7 @@ def test_calm() -> None:
 )
 def test_clocks_of_two_hosts() -> None:
     """Law: a second cluster whose clock is 90 s ahead takes no living lease and sends nothing early or twice: what
-    is due, and how long a lease holds, is read from the database's clock (C4, C13).
+    is due, and how long a lease holds, is read from the database's clock.
 
     Break it catches: a lease, or what has passed, reckoned by the host's clock.
     """

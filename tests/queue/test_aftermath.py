@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_crash_is_counted_in_the_entry() -> None:
-    """Law (C7): twice it runs again, alone; at the third crash it is a failure and has left the queue."""
+    """Law: twice it runs again, alone; at the third crash it is a failure and has left the queue."""
     results = [tasks.collect.enqueue([word]) for word in ("a", "b")]
     pks = [pk for pk, _ in claimed().entries]
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_a_call_over_its_time_fails_at_once() -> None:
 
 @pytest.mark.parametrize("reason", [TIMEOUT, "died"])
 def test_what_has_ended_says_so_before_it_is_settled(reason: str) -> None:
-    """Law (C6): from its end on the result is that of the row to come: the error, when it began, when it ended."""
+    """Law: from its end on the result is that of the row to come: the error, when it began, when it ended."""
     result = tasks.add.enqueue(1)
     [(pk, _)] = claimed().entries
     for _ in range(1 if reason == TIMEOUT else 3):
@@ -121,7 +121,7 @@ def test_an_end_that_was_not_its_own_is_heard_of(reason: str) -> None:
 
 
 def test_a_hook_that_ends_its_worker_is_not_called_again() -> None:
-    """Law (C7): then the failure is recorded without it, so that it ends."""
+    """Law: then the failure is recorded without it, so that it ends."""
     task_id = async_task("tests.queue.tasks.double", 2, hook="tests.queue.test_aftermath.hook")
     [(pk, _)] = claimed().entries
     settle_crashed(OrmBroker(), [pk], TIMEOUT, time.monotonic())
@@ -144,7 +144,7 @@ class Once:
 
 
 def test_what_does_not_pickle_again_does_not_run_again() -> None:
-    """Law (C7): its crash cannot be counted in it, so the first is the last."""
+    """Law: its crash cannot be counted in it, so the first is the last."""
     task_id = async_task("tests.queue.tasks.double", Once())
     settle_crashed(OrmBroker(), [pk for pk, _ in claimed().entries], "died", time.monotonic())
     assert "PicklingError" in Failure.objects.get(pk=task_id).result

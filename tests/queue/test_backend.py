@@ -49,7 +49,7 @@ def test_enqueue_is_one_insert(django_assert_num_queries: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_rolled_back_transaction_enqueues_nothing(backend: QueueBackend) -> None:
-    """Law (C3): the entry is in the caller's transaction."""
+    """Law: the entry is in the caller's transaction."""
     with transaction.atomic():
         result = tasks.add.enqueue(1)
         transaction.set_rollback(True)
@@ -70,14 +70,14 @@ def test_the_admin_can_read_the_entry() -> None:
 
 
 def test_the_payload_is_plain() -> None:
-    """Law (C10): no class of ours is pickled, so that an entry outlives a deploy."""
+    """Law: no class of ours is pickled, so that an entry outlives a deploy."""
     tasks.add.using(priority=5, run_after=timezone.now()).enqueue(1, b=2)
     plain = {str, int, tuple, dict, datetime}
     assert {type(value) for value in SignedPackage.loads(OrmQ.objects.get().payload).values()} <= plain
 
 
 def test_run_after_is_the_lock() -> None:
-    """Law (C4): a deferred task waits in the database; until then its result says READY."""
+    """Law: a deferred task waits in the database; until then its result says READY."""
     at = (timezone.now() + timedelta(hours=1)).replace(microsecond=0)
     result = tasks.add.using(run_after=at).enqueue(1)
     assert OrmQ.objects.get().lock == at
@@ -101,7 +101,7 @@ def test_the_queue_of_a_task_is_known(settings: Any) -> None:
 
 
 def test_a_waiting_task_is_ready_and_a_taken_one_runs(backend: QueueBackend) -> None:
-    """Law (C6): the result says what the entry says."""
+    """Law: the result says what the entry says."""
     result = tasks.add.enqueue(1, b=2)
     ready = tasks.add.get_result(result.id)
     assert ready == result
@@ -118,7 +118,7 @@ def test_a_waiting_task_is_ready_and_a_taken_one_runs(backend: QueueBackend) -> 
     "unknown", ["", "x", "0" * 32, "0" * 32 + "-1", "0" * 32 + "-99999999999999999", "1-1"]
 )
 def test_an_unknown_id_does_not_exist(backend: QueueBackend, unknown: str) -> None:
-    """Law (C6): unknown is not the same as waiting, whatever the id looks like."""
+    """Law: unknown is not the same as waiting, whatever the id looks like."""
     with pytest.raises(TaskResultDoesNotExist):
         backend.get_result(unknown)
 

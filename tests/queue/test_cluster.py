@@ -41,7 +41,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def test_every_kind_of_task_runs(start_cluster: Start, lines: Lines) -> None:
-    """Law (C1, C6, C11, E3): sync, async and plain functions run in another process; each result says what it
+    """Law (E3): sync, async and plain functions run in another process; each result says what it
     came to, `sys.exit()` and errors included, and a finished task has left the queue."""
     cluster = start_cluster().wait_until_up()
     added, added_async = tasks.add.enqueue(1, b=2), tasks.add_async.enqueue(3, b=4)
@@ -85,7 +85,7 @@ def test_a_backlog_is_merged_shared_and_recorded(start_cluster: Start, lines: Li
 
 
 def test_a_scheduled_task_waits_and_runs(start_cluster: Start, lines: Lines) -> None:
-    """Law (C4): not before its time, and then at once."""
+    """Law: not before its time, and then at once."""
     cluster = start_cluster().wait_until_up()
     at = timezone.now() + timedelta(seconds=1)
     result = tasks.write.using(run_after=at).enqueue("later")
@@ -97,7 +97,7 @@ def test_a_scheduled_task_waits_and_runs(start_cluster: Start, lines: Lines) -> 
 
 @pytest.mark.parametrize("role", ["worker", "pusher", "sentinel"])
 def test_sudden_death_of_a_child(start_cluster: Start, lines: Lines, role: str) -> None:
-    """Law (C2): whoever is killed while idle is replaced, and the cluster works on with all its workers."""
+    """Law: whoever is killed while idle is replaced, and the cluster works on with all its workers."""
     cluster = start_cluster().wait_until_up()
     before = tasks.write.enqueue("before")
     wait_for(lambda: finished(before))
@@ -113,7 +113,7 @@ def test_sudden_death_of_a_child(start_cluster: Start, lines: Lines, role: str) 
 
 
 def test_death_of_a_busy_worker(start_cluster: Start, lines: Lines) -> None:
-    """Law (C2): what a killed worker was running runs again; what the other was running does not."""
+    """Law: what a killed worker was running runs again; what the other was running does not."""
     cluster = start_cluster().wait_until_up()
     results = [tasks.write_slowly.enqueue(word, 2) for word in ("a", "b")]
     begun = wait_for(lambda: len(lines()) == 2 and lines())
@@ -141,7 +141,7 @@ def test_death_of_the_pusher_under_load(start_cluster: Start, lines: Lines) -> N
 
 
 def test_death_of_the_main_process_takes_all_along(start_cluster: Start, lines: Lines) -> None:
-    """Law (C2): nobody works on for a cluster that is gone; what it was running is still in the queue."""
+    """Law: nobody works on for a cluster that is gone; what it was running is still in the queue."""
     cluster = start_cluster().wait_until_up()
     tasks.write_slowly.enqueue("a", 60)
     wait_for(lambda: lines())
@@ -153,7 +153,7 @@ def test_death_of_the_main_process_takes_all_along(start_cluster: Start, lines: 
 
 
 def test_leases(start_cluster: Start, lines: Lines) -> None:
-    """Law (C2, C4): a task longer than the lease runs once, with idle workers beside it; what a dead cluster
+    """Law: a task longer than the lease runs once, with idle workers beside it; what a dead cluster
     held comes back to the others when its lease ends."""
     doomed = start_cluster(QUEUE_TEST_WORKERS="1").wait_until_up(1)
     lost = tasks.write_slowly.enqueue("lost", 1)
@@ -193,7 +193,7 @@ def test_stop(start_cluster: Start, lines: Lines, how: str) -> None:
 
 
 def test_a_task_that_kills_its_worker_ends_as_failed(start_cluster: Start, lines: Lines) -> None:
-    """Law (C7): it is tried three times, then it is a failure; those merged with it all run."""
+    """Law: it is tried three times, then it is a failure; those merged with it all run."""
     poison = tasks.die.enqueue("die")
     crowd = enqueue_words(tasks.collect_or_die, [[f"w{i}"] for i in range(5)] + [["poison"]])
     cluster = start_cluster()
@@ -208,7 +208,7 @@ def test_a_task_that_kills_its_worker_ends_as_failed(start_cluster: Start, lines
 
 
 def test_a_task_over_its_time_is_killed_and_failed(start_cluster: Start, lines: Lines) -> None:
-    """Law (C7): it is not run again, and the other worker and the next task do not notice."""
+    """Law: it is not run again, and the other worker and the next task do not notice."""
     cluster = start_cluster(QUEUE_TEST_TIMEOUT="1", QUEUE_TEST_WORKERS="1")
     slow, quick = tasks.hog.enqueue("slow", 30), tasks.write.enqueue("quick")
     wait_for(lambda: finished(slow, quick) and not OrmQ.objects.exists())
@@ -221,7 +221,7 @@ def test_a_task_over_its_time_is_killed_and_failed(start_cluster: Start, lines: 
 
 
 def test_what_this_version_does_not_know_is_kept(start_cluster: Start, lines: Lines) -> None:
-    """Law (C10): an unknown function and an unreadable payload stay in the queue, are named once, hold up
+    """Law: an unknown function and an unreadable payload stay in the queue, are named once, hold up
     nobody, and run once a worker knows them."""
     package = SignedPackage.loads(async_payload("tests.queue.tasks.of_the_next_version.call", "new"))
     OrmQ.objects.create(key="default", payload=SignedPackage.dumps(package), lock=timezone.now())

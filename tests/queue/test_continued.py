@@ -38,7 +38,7 @@ def test_workers_lose_no_result_of_a_group(start_cluster: Start, cache: str) -> 
 
 
 def test_what_is_killed_for_its_time_goes_on(start_cluster: Start, lines: Lines) -> None:
-    """Law (C7): its hook is called, and its chain goes on; a hook that kills whoever calls it harms nobody else."""
+    """Law: its hook is called, and its chain goes on; a hook that kills whoever calls it harms nobody else."""
     hook = "tests.queue.tasks.note_result"
     task_id = async_task("tests.queue.tasks.hog.call", "slow", 60, timeout=1, hook=hook)
     async_task("tests.queue.tasks.hog.call", "fatal", 60, timeout=1, hook="tests.queue.tasks.die_as_hook")

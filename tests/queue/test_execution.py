@@ -190,7 +190,7 @@ class Nameless:
     "limit", ["5", [], float("inf"), float("nan"), pytest.param(10**400, id="huge"), None, -1]
 )
 def test_a_time_limit_may_be_anything(limit: Any) -> None:
-    """Law (C7): no option of an entry ends its worker before the work, which nobody would count."""
+    """Law: no option of an entry ends its worker before the work, which nobody would count."""
     task_id = async_task("tests.queue.test_execution.twice", 2, timeout=limit)
     run(claimed())
     assert Success.objects.get(pk=task_id).result == 4
@@ -216,7 +216,7 @@ def fail_silently() -> None:
 
 
 def test_an_error_that_has_no_text_is_an_error() -> None:
-    """Law (C7): whatever a task raises, it has failed once, and its worker goes on."""
+    """Law: whatever a task raises, it has failed once, and its worker goes on."""
     task_ids = [async_task("tests.queue.test_execution.fail_silently"), async_task(twice, 2)]
     assert run(claimed()) == ([], {})
     assert Failure.objects.get(pk=task_ids[0]).result.startswith("tests.queue.test_execution.Silent: ")
@@ -371,7 +371,7 @@ class AsyncAdder(Adder):
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_what_is_async_runs_to_its_end(wrapped: bool) -> None:
-    """Law (C11): a coroutine function is called as any other, whatever it is wrapped in."""
+    """Law: a coroutine function is called as any other, whatever it is wrapped in."""
     if wrapped:
         ids = [async_task(functools.partial(add_async, 1), 2), async_task(AsyncAdder(1), 2)]
     else:

@@ -117,7 +117,7 @@ class Nameless:
 
 @pytest.mark.parametrize("func", [Nameless(), Raising(Silent)])
 def test_no_error_ends_the_pusher(boss: Pusher, play: Play, func: object) -> None:
-    """Law (C7, C10): however little can be said about an entry."""
+    """Law: however little can be said about an entry."""
     play(1)
     async_task(func)
     boss.look()
@@ -126,7 +126,7 @@ def test_no_error_ends_the_pusher(boss: Pusher, play: Play, func: object) -> Non
 
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_no_entry_ends_the_pusher(boss: Pusher, play: Play, error: type[BaseException]) -> None:
-    """Law (C7, C10): what cannot be read, for whatever reason, is kept, and holds up nobody."""
+    """Law: what cannot be read, for whatever reason, is kept, and holds up nobody."""
     workers = [play(pid) for pid in (1, 2)]
     async_task(Raising(error))
     async_task(5)
@@ -223,7 +223,7 @@ def test_what_waits_behind_a_stuck_call_is_given_to_others(boss: Pusher, play: P
 
 @pytest.mark.parametrize("running", [True, False])
 def test_a_dead_workers_entries_come_back(boss: Pusher, play: Play, running: bool) -> None:
-    """Law (C2): at once; and only what it was running counts as a crash."""
+    """Law: at once; and only what it was running counts as a crash."""
     worker = play(1)
     boss.pace.learn("tests.queue.tasks.write.call", 0.001)
     for word in "ab":

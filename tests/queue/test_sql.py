@@ -34,7 +34,7 @@ def test_insert_gives_the_keys_in_order(table: QueueTable) -> None:
 
 
 def test_claim_takes_the_longest_waiting_first(table: QueueTable) -> None:
-    """Law: entries come in the order of their lock, and a claimed one is not claimed again (C4)."""
+    """Law: entries come in the order of their lock, and a claimed one is not claimed again."""
     now = timezone.now()
     for minutes in (1, 3, 2):
         OrmQ.objects.create(key="a", payload=f"{minutes} min", lock=now - timedelta(minutes=minutes))
@@ -44,7 +44,7 @@ def test_claim_takes_the_longest_waiting_first(table: QueueTable) -> None:
 
 
 def test_claim_leaves_what_is_not_due(table: QueueTable) -> None:
-    """Law: an entry is due at its lock, not before; other queues' entries are nobody's business (C4)."""
+    """Law: an entry is due at its lock, not before; other queues' entries are nobody's business."""
     OrmQ.objects.create(key="a", payload="later", lock=timezone.now() + timedelta(hours=1))
     fill(table, "b")
     assert table.claim("a", 10, LEASE) == []
@@ -143,7 +143,7 @@ def test_rewrite_changes_payload_and_lock(table: QueueTable) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_two_clusters_never_get_the_same_entry(table: QueueTable) -> None:
-    """Law (C13): a claim under way is invisible to the other cluster, which takes the next entries at once."""
+    """Law: a claim under way is invisible to the other cluster, which takes the next entries at once."""
     pks = fill(table, "a", "a", "a")
 
     def claim() -> list[int]:

@@ -77,7 +77,7 @@ def test_our_broker_has_every_method_of_theirs() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_two_schedulers_enqueue_once() -> None:
-    """Law (C13): any number of clusters, one run."""
+    """Law: any number of clusters, one run."""
     Schedule.objects.create(
         func="x.y", schedule_type=Schedule.ONCE, next_run=timezone.now() - timedelta(minutes=1)
     )

@@ -1,7 +1,7 @@
 """What a cluster does from time to time beside its work: django-q2's schedules, and the application's own sweep.
 
 It runs on a thread of the pusher with connections of its own. Any number of clusters may do it: each of
-django-q2's schedules is locked while it is enqueued, and the application's sweep sees to itself (C13).
+django-q2's schedules is locked while it is enqueued, and the application's sweep sees to itself.
 """
 
 import logging
