@@ -1,4 +1,4 @@
-"""The webhook channel's options: what they mean, and what is wrong with them. Pure."""
+"""The webhook channel's options: what they mean, and what is wrong with them. Nothing is looked up in the DNS."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""The Celery application of each alias: made when first needed, one in each process. Celery is imported here only.
+"""The Celery application of each alias, one in each process. Made, and Celery imported for it, when first needed.
 
 Note [One queue a level]: RabbitMQ's quorum queues have no priorities, and Redis only pretends to. So each queue of
 Django's is three of the broker's: `name.urgent` (priority above 0), `name`, and `name.background` (below 0). A
