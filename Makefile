@@ -2,7 +2,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-export PORT ?= 8000
+# As any setting: the environment goes first, then .env. Here, because `welcome` and honcho look at the environment only.
+export PORT ?= $(or $(shell sed -n "s/^PORT=[\"']\{0,1\}\([0-9]*\).*/\1/p" .env 2>/dev/null),8000)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,7 +42,8 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.run
 run: .env ## set up everything and run the service (web and worker) on SQLite; PORT=8000
 	@$(PY) manage.py migrate --verbosity 0
 	@$(PY) manage.py welcome
-	@exec $(BIN)/honcho start
+	@# Each process reads .env by itself. What honcho reads there would go before the environment.
+	@exec $(BIN)/honcho start --env /dev/null
 
 web: .env ## run only the web server
 	@exec $(BIN)/gunicorn project.wsgi

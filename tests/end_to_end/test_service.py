@@ -110,7 +110,7 @@ def test_honcho_stops_all_of_it(service: Service, tmp_path: Path, stop: signal.S
     path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     env = {**service.env, "PORT": str(port), "PATH": path}
     output = tmp_path / "honcho.txt"
-    with running(honcho, "start", env=env, output=output, stop=stop) as process:
+    with running(honcho, "start", "--env", "/dev/null", env=env, output=output, stop=stop) as process:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}"))
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             location = client.post("/send-notification/you@example.com?via=thread").headers["Location"]
