@@ -5,6 +5,7 @@ from typing import Any
 from django.core.validators import RegexValidator
 from rest_framework import serializers
 
+from .. import orders
 from ..conf import notification_settings
 from ..masking import masked, without_addresses
 from ..models import Attempt, Notification, Status, Suppression, SuppressionReason
@@ -23,7 +24,7 @@ from .strict import StrictSerializer
 
 DEFAULT_MESSAGE = "some notification"
 ADDRESSES = {"recipient", "sent_to"}  # fields that are one, of whatever kind
-CATEGORY = r"^[a-z0-9][a-z0-9._-]{0,49}$"
+CATEGORY = f"^{orders.CATEGORY.pattern}$"
 
 
 class SendSerializer(serializers.Serializer):
@@ -41,7 +42,7 @@ class NewNotificationSerializer(StrictSerializer):
     """What `services.accept` is told."""
 
     recipient = RecipientField(
-        max_length=2048, help_text="One address, of the kind that the channel writes to."
+        max_length=orders.MAX_RECIPIENT, help_text="One address, of the kind that the channel writes to."
     )
     message = TextField(trim_whitespace=False)
     subject = TextField(max_length=255, required=False, allow_blank=True)
