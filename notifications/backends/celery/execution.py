@@ -11,11 +11,9 @@ import logging
 import os
 import socket
 from datetime import timedelta
-from traceback import format_exception
 from typing import Any
 
-from django.tasks import TaskContext, TaskResult, TaskResultStatus
-from django.tasks.base import TaskError
+from django.tasks import TaskContext, TaskResultStatus
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django.utils.json import normalize_json
@@ -23,6 +21,7 @@ from django.utils.json import normalize_json
 from notifications.background.unit import run_isolated
 
 from ..enqueueing import running_on
+from ..outcomes import add_error, change
 from ..queue import package, results
 from ..queue.package import Package
 from . import outbox
@@ -83,7 +82,7 @@ class Execution:
         if result is None:
             raise TypeError(f"{self.target.path} is no task")
         now = timezone.now()
-        _change(result, started_at=now, last_attempted_at=now, status=TaskResultStatus.RUNNING)
+        change(result, started_at=now, last_attempted_at=now, status=TaskResultStatus.RUNNING)
         result.worker_ids.extend(
             [f"{socket.gethostname()}:{os.getpid()}"] * (self.content.get("crashes", 0) + 1)
         )
@@ -92,18 +91,11 @@ class Execution:
         try:
             value = normalize_json(self.target.call(*context, *result.args, **result.kwargs))
         except BaseException as error:  # noqa: BLE001  SystemExit too: no task may end its worker
-            path = f"{type(error).__module__}.{type(error).__qualname__}"
-            trace = "".join(format_exception(error))
-            result.errors.append(TaskError(exception_class_path=path, traceback=trace))
-            _change(result, finished_at=timezone.now(), status=TaskResultStatus.FAILED)
+            add_error(result, error)
+            change(result, finished_at=timezone.now(), status=TaskResultStatus.FAILED)
             task_finished.send_robust(CeleryBackend, task_result=result)  # Django logs it, with the traceback
         else:
-            _change(
+            change(
                 result, _return_value=value, finished_at=timezone.now(), status=TaskResultStatus.SUCCESSFUL
             )
             task_finished.send_robust(CeleryBackend, task_result=result)
-
-
-def _change(result: TaskResult, **values: Any) -> None:
-    for name, value in values.items():
-        object.__setattr__(result, name, value)  # frozen to everybody but its backend, as in Django's own

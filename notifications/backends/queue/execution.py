@@ -29,6 +29,7 @@ from django_q.conf import Conf, error_reporter
 from django_q.signals import post_execute, post_execute_in_worker, pre_execute
 
 from ...background.calls import outcome
+from ..outcomes import change
 from . import results
 from .broker import OrmBroker, queue_table
 from .calls import Call, plan
@@ -174,9 +175,8 @@ class Execution:
                 result = results.of_package(content, results.result_id(content["id"], pk), "default")
                 if result is None:
                     continue
-                for name in ("started_at", "last_attempted_at"):
-                    object.__setattr__(result, name, call.started)
-                object.__setattr__(result, "status", TaskResultStatus.RUNNING)
+                begun = call.started
+                change(result, started_at=begun, last_attempted_at=begun, status=TaskResultStatus.RUNNING)
                 result.worker_ids.extend([self.broker.list_key] * (content.get("crashes", 0) + 1))
                 call.task_results.append(result)
         return call.task_results
@@ -200,13 +200,12 @@ class Execution:
         if success and not _is_heard(task_finished):
             return
         for result in self._results(call):
-            object.__setattr__(result, "finished_at", stopped)
+            status = TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED
+            change(result, finished_at=stopped, status=status)
             if success:
-                object.__setattr__(result, "_return_value", value)
+                change(result, _return_value=value)
             else:
                 result.errors.append(results.read_error(value))
-            status = TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED
-            object.__setattr__(result, "status", status)
             task_finished.send_robust(_sender(), task_result=result)
 
 

@@ -14,6 +14,7 @@ from django.tasks import DEFAULT_TASK_QUEUE_NAME, Task, TaskResult, TaskResultSt
 from django.tasks.base import TaskError
 
 from ...clock import database_now
+from ..outcomes import change
 from . import package
 from .broker import queue_table
 from .package import Package
@@ -89,7 +90,7 @@ def from_entry(result_id: str, content: Package, lock: datetime | None, alias: s
         ended = content[package.ENDED]
         _finish(result, content["started"], content["stopped"], workers, success=False, value=ended)
     elif lock is not None and _is_lease(lock, content):
-        object.__setattr__(result, "status", TaskResultStatus.RUNNING)
+        change(result, status=TaskResultStatus.RUNNING)
         result.worker_ids.extend(workers)
     return result
 
@@ -115,16 +116,11 @@ def from_row(result_id: str, alias: str) -> TaskResult | None:
 def _finish(
     result: TaskResult, started: datetime, stopped: datetime, workers: list[str], *, success: bool, value: Any
 ) -> None:
-    for name, known in {
-        "status": TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED,
-        "started_at": started,
-        "last_attempted_at": started,
-        "finished_at": stopped,
-    }.items():
-        object.__setattr__(result, name, known)
+    status = TaskResultStatus.SUCCESSFUL if success else TaskResultStatus.FAILED
+    change(result, status=status, started_at=started, last_attempted_at=started, finished_at=stopped)
     result.worker_ids.extend(workers)
     if success:
-        object.__setattr__(result, "_return_value", value)
+        change(result, _return_value=value)
     else:
         result.errors.append(read_error(value))
 

@@ -4,12 +4,14 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 from django.tasks import TaskResult, task_backends
 from django.tasks.base import TASK_REFRESH_ATTRS
 from django.tasks.exceptions import TaskResultDoesNotExist
+
+from ..outcomes import change
 
 FIELDS = [field.name for field in fields(TaskResult)]
 
@@ -25,11 +27,6 @@ def snapshot(result: TaskResult) -> TaskResult:
     change(taken, **{name: getattr(result, name) for name in FIELDS})
     change(taken, errors=list(result.errors), worker_ids=list(result.worker_ids))
     return taken
-
-
-def change(result: TaskResult, **values: Any) -> None:
-    for name, value in values.items():
-        object.__setattr__(result, name, value)  # frozen to everybody but its backend, as in Django's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,10 @@ import logging
 import os
 import threading
 from collections.abc import Hashable, Sequence
-from traceback import format_exception
 from typing import Any
 
 from django.tasks import TaskContext, TaskResult, TaskResultStatus
 from django.tasks.backends.base import BaseTaskBackend
-from django.tasks.base import TaskError
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
 from django.utils.json import normalize_json
@@ -17,7 +15,8 @@ from django.utils.json import normalize_json
 from notifications.background.tasks import BackgroundTask
 
 from ..mergeable import is_mergeable
-from .results import change, results
+from ..outcomes import add_error, change
+from .results import results
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +60,7 @@ class ThreadTask(BackgroundTask):
 
     def failed(self, error: BaseException) -> None:
         """Inside the `except` block Django's receiver logs the traceback: one ERROR record."""
-        path = f"{type(error).__module__}.{type(error).__qualname__}"
-        trace = "".join(format_exception(error))
-        self.result.errors.append(TaskError(exception_class_path=path, traceback=trace))
+        add_error(self.result, error)
         self._finish(TaskResultStatus.FAILED)
 
     def _finish(self, status: TaskResultStatus) -> None:
