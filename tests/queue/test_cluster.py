@@ -37,7 +37,14 @@ def enqueue_words(task: Any, words: list[Any]) -> list[TaskResult]:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    return not any(map(lives, processes))
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two
+        return False
 
 
 def test_every_kind_of_task_runs(start_cluster: Start, lines: Lines) -> None:
