@@ -50,6 +50,10 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
+    """In a new worker, which loads the service. A reload brings new code: also of what the master has loaded of it."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in {"notifications", "project"}:
+            del sys.modules[name]
     if worker.core is not None:
         try:
             cores.stay_on(worker.core)

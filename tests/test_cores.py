@@ -45,10 +45,22 @@ def test_where_it_would_be_unfair_the_kernel_chooses() -> None:
 def test_what_may_not_stay_says_so_and_works_on(monkeypatch, tmp_path: Path) -> None:
     """As in a sandbox: here there is no such core."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
     server, before = Mock(), available()
     runpy.run_path("gunicorn.conf.py")["post_fork"](server, SimpleNamespace(core=100_000))
     server.log.warning.assert_called_once()
     assert available() == before
+
+
+def test_a_reload_brings_new_code_of_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The master has loaded some of the project for itself, its logger for one: new workers begin without it."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    conf = runpy.run_path("gunicorn.conf.py")
+    assert {"project.environment", "notifications"} <= sys.modules.keys()
+    conf["post_fork"](Mock(), SimpleNamespace(core=None))
+    assert not {name for name in sys.modules if name.startswith(("project", "notifications"))}
+    assert "environs" in sys.modules
 
 
 @pytest.mark.process
