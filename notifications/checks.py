@@ -19,12 +19,12 @@ from .background.checks import check_background_tasks, check_views
 from .channels import InvalidChannel, channels
 from .conf import notification_settings, via_choices
 from .pacing import Limits
+from .rates import Rate
 from .retry import RetryPolicy
 
 register(check_background_tasks, "notifications")
 register(check_views, "notifications")
 
-RATE = r"([1-9][0-9]*/(second|minute|hour|day))?"
 MOST_DAYS = 36_500  # a hundred years: no time that is out of any range
 KEYS = frozenset({"BACKEND", "OPTIONS", "RETRY", "LIMITS", "UNKNOWN"})  # of CHANNELS[alias]
 
@@ -99,6 +99,14 @@ def check_base_url(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def _is_rate(text: str) -> bool:
+    try:
+        Rate.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_base_url(text: str) -> bool:
     try:
         url = urlsplit(text)
@@ -127,7 +135,7 @@ def check_keep_days(**kwargs: Any) -> Iterator[CheckMessage]:
 def check_rates(**kwargs: Any) -> Iterator[CheckMessage]:
     """A rate that cannot be read is a 500 for each request, and one of 0 lets nobody in."""
     for name, rate in notification_settings().rates.items():
-        if name not in {"caller", "address"} or not re.fullmatch(RATE, rate):
+        if name not in {"caller", "address"} or not _is_rate(rate):
             yield Error(
                 f"NOTIFICATIONS_RATES[{name!r}] is {rate!r}.",
                 hint="Known are 'caller' and 'address': '100/minute' (second, minute, hour, day), or '' for no limit.",

@@ -6,40 +6,22 @@ without one, the limits of a recipient, is counted in the database (`limits.py`)
 """
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from django.core.cache import cache
-from django.core.exceptions import ImproperlyConfigured
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 
 from ..conf import notification_settings
-
-SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 24 * 3600}
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    requests: int
-    seconds: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Rate":
-        """ "100/minute". Raises ImproperlyConfigured for anything else."""
-        requests, _, unit = text.partition("/")
-        if not requests.isdecimal() or unit not in SECONDS:
-            raise ImproperlyConfigured(f"{text!r} is no rate. Write it as in 100/minute, or leave it empty.")
-        return cls(int(requests), SECONDS[unit])
+from ..rates import Rate
 
 
 class Counter:
     """What one caller has used of a rate in this window."""
 
     def __init__(self, scope: str, ident: str) -> None:
-        text = notification_settings().rates.get(scope)
-        self.rate = Rate.parse(text) if text else None
+        self.rate = Rate.parse(notification_settings().rates.get(scope, ""))
         if self.rate:
             window, self.elapsed = divmod(time.time(), self.rate.seconds)
             self.key = f"notifications.rate:{scope}:{ident}:{int(window)}"

@@ -6,15 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from notifications import limits, services
-from notifications.api.throttling import Rate
 from notifications.exceptions import RecipientLimitReached
 from notifications.models import Notification, RecipientCount
+from notifications.rates import Rate
 from tests.api.conftest import problem
 
 pytestmark = pytest.mark.django_db
@@ -51,10 +50,12 @@ class TestRates:
         # What a client says of itself changes nothing.
         assert client.get(LIST, headers={"X-Forwarded-For": "192.0.2.8"}).status_code == 429
 
-    @pytest.mark.parametrize("text", ["fast", "1/fortnight", "-1/day", "1", "/day"])
+    @pytest.mark.parametrize(
+        "text", ["fast", "1/fortnight", "-1/day", "1", "/day", "0/day", "\u0661/day", "1/day\n"]
+    )
     def test_what_is_no_rate(self, text: str) -> None:
         """Refused with the way to write it."""
-        with pytest.raises(ImproperlyConfigured, match="100/minute"):
+        with pytest.raises(ValueError, match="100/minute"):
             Rate.parse(text)
 
 
