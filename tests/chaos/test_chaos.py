@@ -34,7 +34,7 @@ def chaos(form: str, seconds: float, *more: str) -> None:
 def test_storm() -> None:
     """Law: what was accepted ends as sent, failed or cancelled, its line is in the log, and only what was being
     sent when something died stands there twice, and of a channel that holds nothing does; whatever dies, in both
-    modes (E9).
+    modes.
 
     Breaks it catches: no sweep, or one that skips stranded rows; a sweep that leaves dead workers' leases; an
     entry acknowledged before the work; a retry without its entry; attempts that are not counted at the claim.

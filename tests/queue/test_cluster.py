@@ -48,7 +48,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def test_every_kind_of_task_runs(start_cluster: Start, lines: Lines) -> None:
-    """Law (E3): sync, async and plain functions run in another process; each result says what it
+    """Law: sync, async and plain functions run in another process; each result says what it
     came to, `sys.exit()` and errors included, and a finished task has left the queue."""
     cluster = start_cluster().wait_until_up()
     added, added_async = tasks.add.enqueue(1, b=2), tasks.add_async.enqueue(3, b=4)

@@ -303,7 +303,7 @@ def leave(row: Task) -> None:
 
 
 def test_a_hook_that_exits_has_its_task_not_done_again() -> None:
-    """Law (E3): whatever a hook does, its task is done."""
+    """Law: whatever a hook does, its task is done."""
     task_id = async_task("tests.queue.test_execution.twice", 2, hook="tests.queue.test_execution.leave")
     run(claimed())
     assert Success.objects.get(pk=task_id).result == 4
