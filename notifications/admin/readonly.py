@@ -1,11 +1,25 @@
-"""What happened is not edited."""
+"""What happened is not edited, and a list is narrowed by what it offers."""
 
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
 
-class ReadOnly:
+class OnlyItsFilters:
+    """A list is narrowed by the filters it shows, and by nothing else that stands in an address.
+
+    Django lets everybody who sees a list filter it by every field of the model: letter by letter, that tells what a
+    masked recipient is; and "all that match" is what the list's own filters match.
+    """
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """What is not is a 400."""
+        names = {getattr(offered, "parameter_name", offered) for offered in self.get_list_filter(request)}  # type: ignore[attr-defined]
+        allowed: bool = super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
+        return allowed and lookup.partition("__")[0] in names
+
+
+class ReadOnly(OnlyItsFilters):
     """Nobody adds, changes or deletes here; who may view is the model's `view` permission."""
 
     opts: Any

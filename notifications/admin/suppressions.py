@@ -14,6 +14,7 @@ from .. import suppression
 from ..masking import masked
 from ..models import Suppression
 from .masking import sees_recipients
+from .readonly import OnlyItsFilters
 
 
 class SuppressionForm(ModelForm):
@@ -35,7 +36,7 @@ class SuppressionForm(ModelForm):
 
 
 @admin.register(Suppression)
-class SuppressionAdmin(admin.ModelAdmin):
+class SuppressionAdmin(OnlyItsFilters, admin.ModelAdmin):
     """What is on the list is not edited: it is taken off, and put there anew."""
 
     form = SuppressionForm
