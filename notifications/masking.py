@@ -2,7 +2,11 @@
 
 import re
 
-ADDRESS = re.compile(r"[^\s<>()\[\]\",;:@]+@[^\s<>()\[\]\",;:@]+")
+# RFC 5321, 4.1.2: the local part may be quoted, and the domain be an address in brackets. What may begin in the middle
+# of a word is looked for at its beginning only: else a long one without an `@` takes the square of its length.
+ADDRESS = re.compile(
+    r"""(?:"[^"\s]+"|(?<![^\s<>()\[\]",;:@])[^\s<>()\[\]",;:@]+)@(?:\[[\w.:]+\]|[^\s<>()\[\]",;:@]+)"""
+)
 
 
 def masked(recipient: str) -> str:
