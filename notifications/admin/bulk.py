@@ -43,9 +43,9 @@ class BulkActionAdmin(ReadOnly, admin.ModelAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if not object_id.isdecimal():
+        action = self.get_object(request, object_id)
+        if action is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined,no-any-return]
-        action = get_object_or_404(BulkAction.objects.select_related("user"), pk=object_id)
         still = bulk.standing_still().filter(pk=action.pk).exists()
         context = {
             "action": action,

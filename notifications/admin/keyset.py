@@ -18,7 +18,7 @@ from django.db.models import CharField, DateTimeField, Q, QuerySet, Value
 from django.db.models.functions import Cast
 
 # As both databases write one; `fromisoformat` says whether there is such a time, and would take other forms.
-TIME = re.compile(r"[0-9-]{10} [0-9:]{8}(\.[0-9]{1,6})?([+-][0-9:]{2,5})?", re.ASCII)
+TIME = re.compile(r"[0-9-]{10} [0-9:]{8}(\.[0-9]{1,6})?([+-](0[0-9]|1[0-5])(:[0-5][0-9])?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

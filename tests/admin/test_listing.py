@@ -172,6 +172,7 @@ def test_what_was_there_may_be_gone(page: Any) -> None:
         "after={id}~2026-01-01 00:00:00",
         "status=queued&after={id}~----------",
         "status=queued&after={id}~2026-02-30 00:00:00",
+        "status=queued&after={id}~2026-01-01 00:00:00%2B23:59",  # PostgreSQL's end at 15:59
         "via=%00",
     ],
 )

@@ -120,3 +120,14 @@ def test_how_one_gets_a_token(admin_client: Client) -> None:
         "manage.py token"
         in admin_client.get(reverse("admin:notifications_token_changelist")).content.decode()
     )
+
+
+@pytest.mark.parametrize("id", ["²", "9" * 5000, "x"])
+def test_no_such_bulk_action(admin_client: Client, id: str) -> None:
+    """Whatever stands in its place, as on Django's own pages."""
+    assert admin_client.get(f"/admin/notifications/bulkaction/{id}/change/").status_code == 302
+
+
+def test_a_filter_with_a_nul(admin_client: Client) -> None:
+    """PostgreSQL knows no such text, so nothing is looked up by it."""
+    assert admin_client.get("/admin/notifications/suppression/?reason=a%00").status_code == 400
