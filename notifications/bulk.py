@@ -1,8 +1,9 @@
 """Actions on many notifications: page by page in the background, each row once, whoever dies in between.
 
 Note [The cursor commits with the work]: a page's changes and the cursor behind them are one transaction. A worker
-that dies takes both back; the next one begins where the last commit ended. Two at the same time take turns by the
-lock of the action's row. So nobody is resent twice, and there is nothing to compare afterwards.
+that dies takes both back; the next one begins where the last commit ended. So nobody is resent twice, and there is
+nothing to compare afterwards. All pages take turns by the locks of all unfinished actions: two workers at one action,
+and two actions at the same notifications, of which the second is not to resend what the first has.
 
 Note [It goes on by itself]: an entry whose worker died comes back. One whose task has failed, because the database
 was away, is gone; then the sweep enqueues the next.
@@ -117,8 +118,9 @@ def rest(bulk: BulkAction) -> NotificationQuerySet:
 def _page(bulk_id: int) -> bool:
     """Work on one page. Says whether there may be another. Note [The cursor commits with the work]."""
     with transaction.atomic(using=database()):
-        bulk = BulkAction.objects.using(database()).select_for_update().filter(pk=bulk_id).first()
-        if bulk is None or bulk.finished_at is not None:
+        unfinished = BulkAction.objects.using(database()).select_for_update().filter(finished_at=None)
+        bulk = next((action for action in unfinished.order_by("pk") if action.pk == bulk_id), None)
+        if bulk is None:
             return False
         page = list(rest(bulk).select_related("owner")[:PAGE])
         for notification in page:

@@ -21,7 +21,7 @@ BY_BEGINNING = 1000  # notifications that the beginning of a recipient finds at 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Empty means all. `since` is an ISO 8601 time, `code` and `error` are the last attempt's."""
+    """Empty means all. `since` and `not_resent_since` are ISO 8601 times, `code` and `error` are the last attempt's."""
 
     ids: tuple[str, ...] = ()
     status: str = ""
@@ -32,6 +32,7 @@ class Selection:
     code: str = ""
     error: str = ""
     not_resent: bool = False  # only what nobody has resent yet
+    not_resent_since: str = ""  # or not from this time on; may have been before
 
     @classmethod
     def read(cls, written: Mapping[str, Any]) -> Self:
@@ -60,8 +61,11 @@ class Selection:
             rows = rows.filter(
                 Exists(last.filter(code=self.code) if self.code else last.filter(error=self.error))
             )
-        if self.not_resent:
-            rows = rows.filter(~Exists(Notification.objects.filter(resend_of=OuterRef("pk"))))
+        if self.not_resent or self.not_resent_since:
+            again = Notification.objects.filter(resend_of=OuterRef("pk"))
+            if not self.not_resent:
+                again = again.filter(pk__gte=first_id(datetime.fromisoformat(self.not_resent_since)))
+            rows = rows.filter(~Exists(again))
         return rows
 
     def rows(self) -> NotificationQuerySet:

@@ -1,10 +1,11 @@
 """Actions on many: every row once, whoever dies in between."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django_q.models import OrmQ
 
 from notifications import bulk, services, tasks
@@ -12,6 +13,7 @@ from notifications.exceptions import DeliveryError
 from notifications.models import Kind, Notification, Status
 from notifications.selection import Selection
 from tests import recording_channel
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.django_db
 Accept = Callable[..., Notification]
@@ -82,6 +84,44 @@ def test_a_death_in_the_middle_resends_nobody_twice(failed: Any, admin_user: Any
     action.refresh_from_db()
     assert (action.done, resent(rows)) == (5, 5)
     assert len(set(Notification.objects.exclude(resend_of=None).values_list("resend_of", flat=True))) == 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_actions_take_turns(failed: Any, admin_user: Any, monkeypatch: Any) -> None:
+    """Two operators ask for the same, and two workers are at it: each is resent once."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    rows = failed(3)
+    first, second = (bulk.start(Kind.RESEND, FAILED, admin_user) for _ in range(2))
+    resend = bulk.ACTS[Kind.RESEND]
+
+    def slowly(notification: Notification) -> object:
+        if not others:
+            others.append(pool.submit(in_thread, second.pk))
+            wait_until(lambda: waiting_for_us() or others[0].done())
+        return resend(notification)
+
+    def in_thread(pk: int) -> None:
+        try:
+            bulk.work.call(pk)
+        finally:
+            connections.close_all()
+
+    others: list[Future[None]] = []
+    monkeypatch.setitem(bulk.ACTS, Kind.RESEND, slowly)
+    with ThreadPoolExecutor(1) as pool:
+        bulk.work.call(first.pk)
+        others[0].result()
+    assert resent(rows) == 3
+
+
+def waiting_for_us() -> bool:
+    """Somebody waits for a lock that this connection has."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        )
+        return cursor.fetchone() is not None
 
 
 def test_what_has_changed_meanwhile_is_left_alone(accepted: Accept, admin_user: Any) -> None:

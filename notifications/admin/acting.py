@@ -2,6 +2,10 @@
 background.
 
 What was confirmed is what is done: the selection travels through the question signed.
+
+Note [A question is answered once]: a button may be pressed twice, a page gone back to, and two people may be asked the
+same. To cancel or settle twice is refused by the status. To resend is not, so a question is about what was not resent
+since it was asked; who means to resend once more is asked once more.
 """
 
 from dataclasses import dataclass
@@ -13,15 +17,17 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core import signing
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from .. import bulk
 from ..exceptions import InvalidStatus, RecipientLimitReached
 from ..figures import BOUND, Counted
-from ..models import Attempt, Kind, Notification, Status
+from ..models import Attempt, Kind, Notification, Status, database
 from ..selection import Selection
 from . import listing
 
@@ -118,6 +124,8 @@ def question(request: HttpRequest, kind: str, selection: Selection, admin_site: 
     if not may(request, kind):
         raise PermissionDenied
     act = ACTS[kind]
+    if kind == Kind.RESEND:  # Note [A question is answered once]
+        selection = selection.but(not_resent_since=timezone.now().isoformat())
     rows = selection.rows().filter(status__in=bulk.SOURCES[kind])
     count = Counted(rows.order_by().values("pk")[: BOUND + 1].count())
     noun = "notification" if count.number == 1 else "notifications"
@@ -156,14 +164,14 @@ def act_view(request: HttpRequest, admin_site: admin.AdminSite) -> HttpResponse:
         raise PermissionDenied
     selection = Selection.read(confirmed)
     if len(selection.ids) == 1:
-        return _do_one(request, ACTS[kind], selection.ids[0])
+        return _do_one(request, ACTS[kind], selection)
     return _do_many(request, ACTS[kind], selection)
 
 
-def _do_one(request: HttpRequest, act: Act, id: str) -> HttpResponse:
-    notification = get_object_or_404(Notification.objects.select_related("owner"), pk=id)
+def _do_one(request: HttpRequest, act: Act, selection: Selection) -> HttpResponse:
+    notification = get_object_or_404(Notification.objects.select_related("owner"), pk=selection.ids[0])
     try:
-        done = bulk.act_on_one(act.kind, notification)
+        done = _if_still_meant(act, notification, selection)
     except (InvalidStatus, RecipientLimitReached) as error:
         messages.error(request, f"Not done. {error}")
     except ValidationError as error:
@@ -176,6 +184,16 @@ def _do_one(request: HttpRequest, act: Act, id: str) -> HttpResponse:
         if isinstance(done, Notification):
             notification = done
     return HttpResponseRedirect(reverse("admin:notifications_notification_change", args=[notification.pk]))
+
+
+def _if_still_meant(act: Act, notification: Notification, selection: Selection) -> object:
+    """Raises InvalidStatus where it is not. Note [A question is answered once]"""
+    with transaction.atomic(using=database()):
+        # Another answer to the same question waits here, and sees what came of this one.
+        Notification.objects.using(database()).select_for_update().get(pk=notification.pk)
+        if not selection.rows().using(database()).exists():
+            raise InvalidStatus("It was resent meanwhile, or has changed.")
+        return bulk.act_on_one(act.kind, notification)
 
 
 def _do_many(request: HttpRequest, act: Act, selection: Selection) -> HttpResponse:

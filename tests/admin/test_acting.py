@@ -93,6 +93,24 @@ def test_resend_one_leads_to_the_new_one(logged_in: LoggedIn, failed: list[Notif
     assert answer.url.endswith(f"{new.pk}/change/")
 
 
+def test_a_question_is_answered_once(logged_in: LoggedIn, failed: list[Notification]) -> None:
+    """A button that is pressed twice, and a page that was gone back to. Another question may be answered."""
+    client = logged_in("operator")
+    one = act(client, kind="resend", id=failed[0].pk).context["signed"]
+    ids = [str(row.pk) for row in failed[1:]]
+    two = ask_in_list(client, action="resend", _selected_action=ids).context["signed"]
+    for _ in range(2):
+        answer = act(client, signed=one)
+        act(client, signed=two)
+    assert "Not done. It was resent meanwhile, or has changed." in client.get(answer.url).content.decode()
+    for action in BulkAction.objects.order_by("pk"):
+        bulk.work.call(action.pk)
+    assert list(BulkAction.objects.order_by("pk").values_list("done", flat=True)) == [2, 0]
+    assert Notification.objects.exclude(resend_of=None).count() == 3
+    act(client, signed=act(client, kind="resend", id=failed[0].pk).context["signed"])
+    assert Notification.objects.filter(resend_of=failed[0].pk).count() == 2
+
+
 def test_too_late(logged_in: LoggedIn, accepted: Accept) -> None:
     """What has changed between question and answer is left, and said."""
     row = accepted()
