@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from django.db import connections
 from django.db.models import Exists, OuterRef, Q
+from django.utils.timezone import localtime
 
 from .channels import channels
 from .models import Attempt, Notification, NotificationQuerySet
@@ -78,7 +79,7 @@ class Selection:
             f"{name} {value}" for name in ("status", "channel", "via") if (value := getattr(self, name))
         ]
         if self.since:
-            parts.append(f"accepted since {datetime.fromisoformat(self.since):%Y-%m-%d %H:%M}")
+            parts.append(f"accepted since {localtime(datetime.fromisoformat(self.since)):%Y-%m-%d %H:%M}")
         if self.recipient:
             parts.append("one recipient")
         if self.code or self.error:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.timezone import localtime
+
 from ..figures import Minute, Percentiles, spoken
 
 WIDTH, HEIGHT = 600, 120  # of the minutes, in units of the viewBox
@@ -45,7 +47,7 @@ def minutes(of: Sequence[Minute]) -> Minutes:
                 # Two units at least: one failure among a thousand is to be seen.
                 height = max(count / top * HEIGHT, 2)
                 floor -= height
-                label = f"{minute.at:%H:%M}: {count} {WORDS[kind]}"
+                label = f"{localtime(minute.at):%H:%M}: {count} {WORDS[kind]}"
                 bars.append(Bar(_n(position * STEP + 1), _n(floor), _n(STEP - 2), _n(height), kind, label))
     ticks = [
         Tick(_n(n * STEP + STEP / 2), minute.at)

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.timezone import localtime
 
 from .notification import new_id
 
@@ -53,7 +54,7 @@ class BulkAction(models.Model):
         ordering = ["-pk"]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} of {self.created_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.get_kind_display()} of {localtime(self.created_at):%Y-%m-%d %H:%M:%S}"
 
     @property
     def worked_on(self) -> int:

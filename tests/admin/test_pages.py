@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifications import suppression, tasks
-from notifications.models import Notification
+from notifications.models import BulkAction, Notification
+from notifications.selection import Selection
 from tests.worker import work
 
 pytestmark = pytest.mark.django_db
 Accept = Callable[..., Notification]
+KOLKATA = timedelta(hours=5, minutes=30)
 
 
 def test_the_list(admin_client: Client, accepted: Accept) -> None:
@@ -131,3 +133,16 @@ def test_no_such_bulk_action(admin_client: Client, id: str) -> None:
 def test_a_filter_with_a_nul(admin_client: Client) -> None:
     """PostgreSQL knows no such text, so nothing is looked up by it."""
     assert admin_client.get("/admin/notifications/suppression/?reason=a%00").status_code == 400
+
+
+def test_one_time_zone(admin_client: Client, accepted: Accept, settings: Any) -> None:
+    """All times of the pages are those of `TIME_ZONE`: of the chart, of a selection, and of a bulk action's name."""
+    settings.TIME_ZONE = "Asia/Kolkata"
+    row = accepted()
+    tasks.deliver.call([str(row.pk)])
+    [ended] = row.attempts.values_list("finished_at", flat=True)
+    page = admin_client.get(reverse("admin:notifications_overview_changelist")).content.decode()
+    assert f"<title>{ended + KOLKATA:%H:%M}: 1 sent</title>" in page
+    moment = datetime(2026, 3, 29, 22, 30, tzinfo=UTC)
+    assert "2026-03-30 04:00" in str(Selection(since=moment.isoformat()))
+    assert "2026-03-30 04:00:00" in str(BulkAction(created_at=moment, kind="resend"))
