@@ -146,3 +146,10 @@ def test_one_time_zone(admin_client: Client, accepted: Accept, settings: Any) ->
     moment = datetime(2026, 3, 29, 22, 30, tzinfo=UTC)
     assert "2026-03-30 04:00" in str(Selection(since=moment.isoformat()))
     assert "2026-03-30 04:00:00" in str(BulkAction(created_at=moment, kind="resend"))
+
+
+def test_every_search_has_a_label(admin_client: Client) -> None:
+    """One that can be seen."""
+    for page in ("notification", "suppression"):
+        shown = admin_client.get(f"/admin/notifications/{page}/").content.decode()
+        assert '<label for="searchbar">Search</label>' in shown
