@@ -116,6 +116,16 @@ def _waiting() -> Iterator[Finding]:
     yield Finding("waiting", level, f"The oldest waits {age.total_seconds():.1f} s.", hint)
 
 
+def _schedules() -> Iterator[Finding]:
+    """A backend that has schedules says by `broken_schedules()` which of them stop the others."""
+    found: list[tuple[str, str]] = getattr(default_task_backend, "broken_schedules", list)()
+    for name, reason in found:
+        hint = "Mend or delete it (admin, Scheduled tasks): once it is due, none of its cluster is enqueued."
+        yield Finding("schedules", ERROR, f"{name}: {reason}", hint)
+    if not found:
+        yield Finding("schedules", OK, "None stops the others.")
+
+
 def _clock() -> Iterator[Finding]:
     if connections[database()].vendor != "postgresql":
         return
@@ -154,5 +164,6 @@ DATABASE_LOOKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "migrations": _migrations,
     "workers": _workers,
     "waiting": _waiting,
+    "schedules": _schedules,
     "clock": _clock,
 }

@@ -10,6 +10,8 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.scheduler import scheduler
 
 from notifications import doctor, health, heartbeat
 from notifications.doctor import ERROR, OK, WARNING, Finding
@@ -41,7 +43,7 @@ def test_all_is_well() -> None:
     out = StringIO()
     call_command("doctor", stdout=out)
     looks = {line.split()[1] for line in out.getvalue().splitlines() if not line.startswith(" ")}
-    expected = {"settings", "database", "migrations", "workers", "waiting", "disk"}
+    expected = {"settings", "database", "migrations", "workers", "waiting", "schedules", "disk"}
     assert looks == expected | ({"clock"} if connection.vendor == "postgresql" else set())
 
 
@@ -96,6 +98,38 @@ def test_a_setting_that_is_refused(settings: Any) -> None:
     """Django's checks and ours, with their hints."""
     settings.NOTIFICATIONS_KEEP_DAYS = {"sending": 1}
     assert level("settings") == ERROR
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"args": "foo"},
+        {"args": "1, ("},
+        {"kwargs": "'foo'"},
+        {"kwargs": "{[]: 1}"},
+        {"schedule_type": Schedule.CRON, "cron": "@never"},
+    ],
+)
+def test_a_schedule_that_stops_all_others(monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:
+    """It is named. django-q2's scheduler, which is asked here whether that is so, names none."""
+    monkeypatch.setattr("django_q.scheduler.close_old_django_connections", lambda: None)  # it is the test's
+    past = timezone.now() - timedelta(days=1)
+    Schedule.objects.bulk_create(
+        [
+            Schedule(func="builtins.print", next_run=past, args="'a', 1", kwargs="end='', flush=no"),
+            Schedule(name="the bad one", func="builtins.print", next_run=past, **wrong),
+            Schedule(func="builtins.print", next_run=past, args="foo", repeats=0),
+        ]
+    )
+    scheduler()
+    assert OrmQ.objects.count() == 0
+    [found] = [f for f in doctor.examine() if f.what == "schedules"]
+    assert found.level == ERROR
+    assert found.text.startswith("the bad one (id ")
+    Schedule.objects.filter(name="the bad one").delete()
+    assert level("schedules") == OK
+    scheduler()
+    assert OrmQ.objects.count() == 1
 
 
 def test_clocks_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from django.tasks.signals import task_enqueued
 from ... import health
 from ...clock import database_now
 from ..fallback import check_fallback
-from . import broker, package, results
+from . import broker, package, results, schedules
 from .checks import check_queue
 from .entries import NewEntry, key_for
 
@@ -111,6 +111,10 @@ class QueueBackend(BaseTaskBackend):
         """The clusters that have been heard of, and when, by the database's clock."""
         rows = apps.get_model("notifications", "Heartbeat").objects.exclude(cluster__contains="@")
         return list(rows.values_list("cluster", "seen_at"))
+
+    def broken_schedules(self) -> list[tuple[str, str]]:
+        """django-q2's schedules that keep all others from being enqueued once they are due, and why."""
+        return list(schedules.broken())
 
     def is_down(self) -> bool:
         """Whether no cluster has been heard of lately. Asks the database at most every LISTEN_EVERY seconds."""
