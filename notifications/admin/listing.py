@@ -92,6 +92,8 @@ class IndexedChangeList(ChangeList):
             raise IncorrectLookupParameters from error
         self.counted = Counted(self.queryset.order_by()[: BOUND + 1].count())
         self.pages = list(self._pages(page, in_the_middle=bool(after or before)))
+        # "All that match" is written down as a Selection, which knows a whole recipient and no beginning of one.
+        self.all_can_be_meant = not self.query or searched(self.query).rows().exists()
         self.result_list = page.rows
         self.result_count = min(self.counted.number, BOUND)
         self.show_full_result_count, self.full_result_count = False, None

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from notifications import bulk, services, tasks
-from notifications.admin import acting
+from notifications.admin import NotificationAdmin, acting
 from notifications.exceptions import DeliveryError
 from notifications.models import BulkAction, Notification, Status
 from tests import recording_channel
@@ -156,6 +156,22 @@ def test_all_that_match(logged_in: LoggedIn, failed: list[Notification], accepte
     failed[0].refresh_from_db()
     services.resend(failed[0])
     assert ask_in_list(client, "?status=failed", **data).context["count"].number == 2
+
+
+def test_all_that_begin_alike(
+    admin_client: Client, failed: list[Notification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are shown, but are not offered as one choice, which could not be acted on."""
+    monkeypatch.setattr(NotificationAdmin, "list_per_page", 2)
+    for text, offered in (
+        ("", True),
+        ("gone@example.com", True),
+        ("gone", False),
+        (str(failed[0].pk), False),
+    ):
+        page = admin_client.get(reverse("admin:notifications_notification_changelist"), {"q": text})
+        assert page.context["cl"].result_list
+        assert ("Select all that match" in page.content.decode()) == offered
 
 
 def test_all_that_failed_alike(logged_in: LoggedIn, failed: list[Notification]) -> None:
