@@ -254,8 +254,8 @@ def test_metrics_of_several_processes(tmp_path: Path) -> None:
         output = tmp_path / "web.txt"
         with running(gunicorn, "project.wsgi", env=env, output=output) as master:
             wait_until(lambda: _answers(url))
-            for _ in range(60):  # each on a new connection, so that all processes get some
-                assert httpx.get(f"{url}/livez").status_code == 200
+            for _ in range(60):
+                assert _get(f"{url}/livez").status_code == 200
             before = _livez(url)
             assert all(_livez(url) == before for _ in range(20))
             assert before >= 60
@@ -267,15 +267,20 @@ def test_metrics_of_several_processes(tmp_path: Path) -> None:
         assert not list(tmp_path.glob("notifications-metrics-*"))
 
 
+def _get(url: str) -> httpx.Response:
+    """On a new connection, so that all processes get some. One that has just been forked answers when it has loaded."""
+    return httpx.get(url, timeout=30)
+
+
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/livez").status_code == 200
+        return _get(f"{url}/livez").status_code == 200
     except httpx.TransportError:
         return False
 
 
 def _livez(url: str) -> float:
-    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    families = text_string_to_metric_families(_get(f"{url}/metrics").text)
     samples = next(family for family in families if family.name == "http_request_duration_seconds").samples
     return next(
         sample.value

@@ -112,7 +112,7 @@ def test_honcho_stops_all_of_it(service: Service, tmp_path: Path, stop: signal.S
     output = tmp_path / "honcho.txt"
     with running(honcho, "start", "--env", "/dev/null", env=env, output=output, stop=stop) as process:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}"))
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             location = client.post("/send-notification/you@example.com?via=thread").headers["Location"]
             service.finished(client, location)
         process.send_signal(stop)
