@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.core.management.commands import flush
 from django.test import Client, override_settings
+from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
 from rest_framework.test import APIClient
 
@@ -22,8 +23,10 @@ from notifications.background.testing import stop_pool
 from notifications.models import Notification
 from tests import recording_channel
 
-# `make test-fast` looks at fewer examples of each property than `make test`.
-property_settings.register_profile("fast", max_examples=10)
+# How long an example takes says how busy the machine is. `make test-fast` looks at fewer of each property.
+property_settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+property_settings.register_profile("fast", property_settings.get_profile("full"), max_examples=10)
+property_settings.load_profile("full")
 
 
 def pytest_collection_finish() -> None:
