@@ -21,8 +21,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="what it writes; emptied first")
     parser.add_argument("--count", type=int, default=400, help="how many notifications, about")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell ignores SIGINT for what it starts with `&`
+        signal.signal(number, _interrupt)
     print("Sending …", flush=True)
     try:
         with demonstration(options.folder, int(os.environ.get("PORT", "8000")), options.count) as shown:
