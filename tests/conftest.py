@@ -12,8 +12,9 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.core.management import call_command
-from django.core.management.commands import flush
-from django.test import Client, override_settings
+from django.core.management.color import no_style
+from django.db import connection
+from django.test import Client, TransactionTestCase, override_settings
 from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
 from rest_framework.test import APIClient
@@ -36,16 +37,16 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """The database, with a quicker flush: content types and permissions are put back as they were, not made anew."""
+    """The database. After a test with transactions it is emptied by the statements of `flush`, which are made once; the
+    content types and permissions that `migrate` has written stay."""
+    kept = {ContentType._meta.db_table, Permission._meta.db_table}
     with django_db_blocker.unblock():
-        kept = {model: list(model.objects.all()) for model in (ContentType, Permission)}
-
-    def put_back(*args: Any, **kwargs: Any) -> None:
-        for model, rows in kept.items():
-            model.objects.bulk_create(rows)
-
+        tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
+        emptied = connection.ops.sql_flush(no_style(), sorted(tables - kept))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flush, "emit_post_migrate_signal", put_back)
+        patch.setattr(
+            TransactionTestCase, "_fixture_teardown", lambda test: connection.ops.execute_sql_flush(emptied)
+        )
         yield
     end_keeper(lease.keeper())  # its thread keeps a connection, and a test database with connections stays
 
