@@ -21,7 +21,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".demo", help="what it writes; emptied first")
     parser.add_argument("--count", type=int, default=400, help="how many notifications, about")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell ignores SIGINT for what it starts with `&`
+    # SIGINT too: a shell has what it starts with `&` ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     print("Sending …", flush=True)
     try:
