@@ -23,6 +23,10 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # threads of the tests then meet the same locks as threads of the service.
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     test_name = os.path.join(tempfile.gettempdir(), f"notifications-test-{os.getpid()}.sqlite3")
+    # No test cuts the power, and whoever closes the last connection, as tests with transactions do, waits for a sync.
+    options = DATABASES["default"]["OPTIONS"]
+    unsynced = f"{options['init_command']}; PRAGMA synchronous=OFF"
+    DATABASES["default"]["OPTIONS"] = options | {"init_command": unsynced}
 else:
     test_name = f"test_notifications_{os.getpid()}"
 DATABASES["default"]["TEST"] = {"NAME": test_name}
