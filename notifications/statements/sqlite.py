@@ -95,7 +95,7 @@ ATTEMPTS = f"""
 
 def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
     values = [[getattr(row, name) for name in INSERTED] for row in rows]
-    cursor.execute(INSERT, [json.dumps(values, default=_plain)])
+    cursor.execute(INSERT, [_encoder.encode(values)])
     return _time(cursor.fetchall()[0][0])
 
 
@@ -155,6 +155,9 @@ _details = attrgetter(*DETAILS)
 def _plain(value: Any) -> str:
     """What JSON does not know: ids and times."""
     return value.hex if isinstance(value, UUID) else _text(value)
+
+
+_encoder = json.JSONEncoder(default=_plain)  # `dumps` would make one each time
 
 
 def _hex(id: str) -> str:
