@@ -79,7 +79,9 @@ def test_the_services_own_settings() -> None:
 def test_refused(monkeypatch: pytest.MonkeyPatch, path: list[str], value: Any, line: str) -> None:
     """Setting, alias, key and what is expected; and never a text that stands there, for it may be a secret."""
     name, *keys = path
-    whole = deepcopy(getattr(django_settings, name, {}))
+    given = getattr(django_settings, name, {})
+    # Each apart: two aliases may share one dictionary, which a copy of the whole would keep.
+    whole = {key: deepcopy(each) for key, each in given.items()} if isinstance(given, dict) else given
     inner = whole
     for key in keys[:-1]:
         inner = inner[key]

@@ -46,9 +46,13 @@ class FormParser(parsers.FormParser):
 
 class MultiPartParser(parsers.MultiPartParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
-        """Raises ParseError for a body without its end: Django would take what has come for all there is."""
+        """Raises ParseError for a body without its end, or with nothing in it that is a part: Django would take what it
+        can read for all there is."""
         body = stream.read()
-        boundary = parser_context["request"].content_params.get("boundary", "")
-        if f"--{boundary}--".encode() not in body:
+        end = f"--{parser_context['request'].content_params.get('boundary', '')}--".encode()
+        if end not in body:
             raise ParseError("Multipart form parse error - the last boundary is missing.")
-        return super().parse(BytesIO(body), media_type, parser_context)
+        form = super().parse(BytesIO(body), media_type, parser_context)
+        if not form.data and not form.files and body.strip() != end:
+            raise ParseError("Multipart form parse error - it has no part.")
+        return form

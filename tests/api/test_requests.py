@@ -102,3 +102,11 @@ def test_what_the_page_of_the_schema_allows(api: APIClient) -> None:
     response = api.options("/api/v1/docs")
     problem(response, 405)
     assert response["Allow"] == "GET, HEAD"
+
+
+def test_a_form_without_a_part(api: APIClient) -> None:
+    """What stands between the boundaries and is no part: an empty form it is not."""
+    kind = "multipart/form-data; boundary=x"
+    response = api.generic("POST", SEND, "--x\r\n[{}]--x--\r\n", content_type=kind)
+    problem(response, 400)
+    assert api.generic("POST", SEND, "--x--\r\n", content_type=kind).status_code == 200
