@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.db import connection
@@ -206,10 +206,12 @@ class Trial:
 
 
 def postgres_url(own: dict[str, Any], name: str) -> str:
-    """DATABASE_URL for the database `name` on the server of these settings, whatever a password or a host holds."""
+    """DATABASE_URL for the database `name` on the server of these settings, with what options a URL can have."""
     user, password, host = (quote(own[part], safe="") for part in ("USER", "PASSWORD", "HOST"))
     login = f"{user}:{password}" if password else user
-    return f"postgres://{login}@{host}:{own['PORT'] or 5432}/{name}"
+    options = {key: value for key, value in own.get("OPTIONS", {}).items() if isinstance(value, str | int)}
+    query = urlencode(options, quote_via=quote)
+    return f"postgres://{login}@{host}:{own['PORT'] or 5432}/{name}{query and f'?{query}'}"
 
 
 def _loses(via: str) -> str:

@@ -27,7 +27,13 @@ def test_the_sentence_says_which_for_what() -> None:
 @pytest.mark.parametrize("password", ["", "p/w:?#@%"])
 def test_the_url_of_its_database(host: str, password: str) -> None:
     """What the settings read of it is what they have: a password may hold any sign, and a host be a folder."""
-    own = {"USER": "ann@corp", "PASSWORD": password, "HOST": host, "PORT": ""}
+    options = {
+        "sslmode": "require",
+        "options": "-c search_path=a&b",
+        "connect_timeout": 3,
+        "pool": {"min_size": 1},
+    }
+    own = {"USER": "ann@corp", "PASSWORD": password, "HOST": host, "PORT": "", "OPTIONS": options}
     read = dj_database_url.parse(postgres_url(own, "mine"))
     assert {name: read[name] for name in ("USER", "PASSWORD", "HOST")} == {
         "USER": "ann@corp",
@@ -35,6 +41,7 @@ def test_the_url_of_its_database(host: str, password: str) -> None:
         "HOST": host,
     }
     assert (read["NAME"], read["PORT"]) == ("mine", 5432)
+    assert read["OPTIONS"] == {key: value for key, value in options.items() if key != "pool"}
 
 
 @pytest.mark.process
