@@ -59,7 +59,7 @@ test: $(VENV)/.dev ## set up everything and run all tests (minutes; DATABASE_URL
 
 # What pytest compiles is kept, whatever the environment says: to do it again costs each worker two seconds.
 test-fast: export PYTHONDONTWRITEBYTECODE =
-test-fast: $(VENV)/.dev ## run the tests that start no process (a quarter of a minute on two cores)
+test-fast: $(VENV)/.dev ## run the tests that start no process (ten seconds on two cores)
 	$(BIN)/pytest -m "not process and not slow" -p no:schemathesis -p no:anyio -n auto --hypothesis-profile fast
 
 check: $(VENV)/.dev ## lint, types, import rules, Django's own checks, the API schema

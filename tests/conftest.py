@@ -1,4 +1,4 @@
-"""What every test may use. Tests that start processes are marked `process`; all others finish in milliseconds."""
+"""What every test may use. Tests that start processes are marked `process`, those that take 20 ms or more `slow`."""
 
 import gc
 import socket

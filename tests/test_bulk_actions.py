@@ -43,6 +43,7 @@ def resent(rows: list[Notification]) -> int:
     return Notification.objects.filter(resend_of__in=[row.pk for row in rows]).count()
 
 
+@pytest.mark.slow
 def test_resend_all_that_match(failed: Any, accepted: Accept, admin_user: Any, monkeypatch: Any) -> None:
     """Each that matches once, over several pages; the rest not at all. And a second action finds nothing to do."""
     monkeypatch.setattr(bulk, "PAGE", 2)
@@ -60,6 +61,7 @@ def test_resend_all_that_match(failed: Any, accepted: Accept, admin_user: Any, m
     assert resent(rows) == 5
 
 
+@pytest.mark.slow
 def test_a_death_in_the_middle_resends_nobody_twice(failed: Any, admin_user: Any, monkeypatch: Any) -> None:
     """Note [The cursor commits with the work]: the page under way is taken back, and done by whoever comes next."""
     monkeypatch.setattr(bulk, "PAGE", 2)

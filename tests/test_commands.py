@@ -30,6 +30,7 @@ def test_notify_accepts() -> None:
     assert (row.message, row.status) == ("hi", Status.QUEUED)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_notify_waits_for_the_thread(log_file: Path) -> None:
     """--via thread --wait: delivered by this very process."""
@@ -38,6 +39,7 @@ def test_notify_waits_for_the_thread(log_file: Path) -> None:
     assert log_file.read_text() == "notification for you@example.com: hi\n"
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_notify_waits_for_a_worker() -> None:
     """--via queue --wait: reports what a worker made of it."""
@@ -65,6 +67,7 @@ def test_notify_waits_for_a_worker() -> None:
     assert "in 1 attempt(s)" in out
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_notify_gives_up_waiting() -> None:
     """Exit status 3, and the likely reason."""
@@ -73,6 +76,7 @@ def test_notify_gives_up_waiting() -> None:
     assert caught.value.returncode == 3
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_notify_reports_a_failure(log_file: Path, settings: Any) -> None:
     """Exit status 1, with the last error."""

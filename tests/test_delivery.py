@@ -58,6 +58,7 @@ def test_a_second_delivery_changes_nothing(accepted: Accept) -> None:
     assert len(recording_channel.sent()) == Attempt.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_many_are_one_batch(accepted: Accept, django_assert_num_queries: Any) -> None:
     """Batch first: as many statements for 50 as for one, and one call of the channel."""
     rows = [accepted(recipient=f"you{n}@example.com") for n in range(50)]
@@ -210,6 +211,7 @@ def test_the_record_outlives_its_connection(accepted: Accept) -> None:
     assert (row.status, row.attempt_count, len(recording_channel.sent())) == (Status.SENT, 1, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows, not the database")
 def test_the_record_outlives_a_locked_file(
@@ -241,6 +243,7 @@ def test_the_record_outlives_a_locked_file(
     assert "record=waiting count=1" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_record_is_not_waited_for_longer_than_its_lease(
     accepted: Accept, settings: Any, monkeypatch: pytest.MonkeyPatch

@@ -77,6 +77,7 @@ def test_a_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert level("disk") == ERROR
 
 
+@pytest.mark.slow
 def test_nobody_works(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster that was heard of long ago does not count; a backend that tells nothing is no error."""
     old = [health.Heartbeat("gone", timezone.now() - timedelta(minutes=1))]
@@ -102,6 +103,7 @@ def test_a_setting_that_is_refused(settings: Any) -> None:
     assert level("settings") == ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -123,6 +123,7 @@ def test_what_is_back_gets_its_work_again(fallbacks: Any, accepted: Accept) -> N
     assert accepted(via="celery").via == "celery"
 
 
+@pytest.mark.slow
 def test_while_no_cluster_lives_a_thread_takes_it(fallbacks: Any, accepted: Accept) -> None:
     """Heartbeats tell, by one look for many requests."""
     fallbacks(default="thread")
@@ -194,6 +195,7 @@ def test_many(fallbacks: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_answer_says_which(fallbacks: Any, api: APIClient) -> None:
     """The first endpoint's body is what it always is; headers name both engines, and so does the resource."""
     fallbacks(celery="default")

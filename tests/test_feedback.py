@@ -156,6 +156,7 @@ class TestTheWebhook:
         assert listed() == []
 
 
+@pytest.mark.slow
 @installed
 @pytest.mark.django_db(transaction=True)
 def test_from_the_channel_to_the_list(provider: Any, accepted: Accept) -> None:
@@ -171,6 +172,7 @@ def test_from_the_channel_to_the_list(provider: Any, accepted: Accept) -> None:
     assert (second.status, second.reason) == ("cancelled", "suppressed: bounce")
 
 
+@pytest.mark.slow
 @installed
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("no_lookup")
@@ -183,6 +185,7 @@ def test_a_provider_that_is_away(provider: Any, accepted: Accept) -> None:
     assert (row.status, len(server.messages)) == ("sent", 1)
 
 
+@pytest.mark.slow
 @installed
 @pytest.mark.django_db(transaction=True)
 def test_what_a_provider_cannot_do(provider: Any, accepted: Accept) -> None:

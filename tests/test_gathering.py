@@ -81,6 +81,7 @@ def test_who_waits_is_written_together(together: Together) -> None:
     assert written.batches == [["a", "b", "c"]]
 
 
+@pytest.mark.slow
 def test_no_write_grows_without_bound(together: Together) -> None:
     """Law: at most MOST at once; the rest is written next."""
     written = Written()

@@ -93,6 +93,7 @@ def stand_still() -> None:
     BulkAction.objects.update(moved_at=Now() - bulk.STANDS_STILL - timedelta(seconds=1))
 
 
+@pytest.mark.slow
 def test_a_bulk_action_goes_on_after_an_error(accepted: Accept, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its task has failed and is gone; the sweep writes the next one, which begins behind the last whole page."""
     monkeypatch.setattr(bulk, "PAGE", 4)

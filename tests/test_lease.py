@@ -35,6 +35,7 @@ def test_a_short_send_is_never_renewed(keeper: Keeper, monkeypatch: pytest.Monke
     assert renewed == []
 
 
+@pytest.mark.slow
 def test_renewed_until_it_ends(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long send is renewed again and again, and no longer once it has ended."""
     calls: list[object] = []
@@ -48,6 +49,7 @@ def test_renewed_until_it_ends(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) 
     assert other.claims not in calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [DatabaseError, InterfaceError])
 def test_a_database_that_is_away_is_asked_again(
     keeper: Keeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]

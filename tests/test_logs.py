@@ -54,6 +54,7 @@ class TestForms:
         """A message that says `level=%s` leaves the level alone."""
         assert as_json(logged("level=%s", "high"))["level"] == "INFO"
 
+    @pytest.mark.slow
     def test_texts_that_are_new_each_time_are_not_kept_for_ever(self) -> None:
         """Strangers choose some of them: the Host that Django refuses is one."""
         for number in range(2000):

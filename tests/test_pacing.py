@@ -50,6 +50,7 @@ def test_without_limits_it_costs_nothing(accepted: Accept, django_assert_num_que
         assert claimed(row) == [str(row.pk)]
 
 
+@pytest.mark.slow
 def test_max_per_second(accepted: Accept, limit: Callable[..., None]) -> None:
     """One goes at once; each of the others gets a time of its own, spaced by the rate."""
     limit(max_per_second=10)
@@ -134,6 +135,7 @@ def test_how_long_a_send_takes_is_learnt(accepted: Accept, limit: Callable[..., 
     assert ChannelPace.objects.get().seconds == pytest.approx(1.2)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_four_workers_together_keep_the_limit(accepted: Accept, limit: Callable[..., None]) -> None:
     """They claim at the same moment: never more than the limit is being sent."""

@@ -63,6 +63,7 @@ def test_one_connection_carries_many(mails: Any) -> None:
         assert server.connections <= 4
 
 
+@pytest.mark.slow
 @in_database
 def test_a_connection_ends_after_so_many(mails: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread takes no more than its share, so that others get theirs; what is left is begun all the same."""
@@ -74,6 +75,7 @@ def test_a_connection_ends_after_so_many(mails: Any, monkeypatch: pytest.MonkeyP
         assert (sent(), server.connections) == (40, 4)
 
 
+@pytest.mark.slow
 @in_database
 def test_a_stuck_one_holds_up_its_own_parcel_only(mails: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task ends and the others are sent, by more threads, while it hangs."""
@@ -85,6 +87,7 @@ def test_a_stuck_one_holds_up_its_own_parcel_only(mails: Any, monkeypatch: pytes
         server.ended.set()
 
 
+@pytest.mark.slow
 @in_database
 def test_beside_others(mails: Any, accepted: Accept) -> None:
     """One job may bring what goes alone, and what is over or gone: that costs no thread."""
@@ -99,6 +102,7 @@ def test_beside_others(mails: Any, accepted: Accept) -> None:
     assert len(recording_channel.sent()) == 1
 
 
+@pytest.mark.slow
 @in_database
 def test_a_claim_that_fails_on_a_thread(mails: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parcel waits again, and is begun by another thread: nothing is left to the sweep."""

@@ -54,6 +54,7 @@ def test_a_living_worker_is_left_alone(accepted: Accept) -> None:
     assert not services.recover()
 
 
+@pytest.mark.slow
 def test_poison_ends_as_failed(accepted: Accept, settings: Any) -> None:
     """Attempts are counted before the work: a notification that kills its worker each time is given up."""
     settings.CHANNELS = {
@@ -119,6 +120,7 @@ def test_a_dead_web_process_in_thread_mode(accepted: Accept) -> None:
     assert OrmQ.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_more_than_one_page(accepted: Accept, monkeypatch: pytest.MonkeyPatch) -> None:
     """A sweep goes on until nothing is left."""
     monkeypatch.setattr("notifications.recovery.PAGE", 3)

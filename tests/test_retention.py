@@ -40,6 +40,7 @@ def left() -> set[object]:
     return set(Notification.objects.values_list("pk", flat=True))
 
 
+@pytest.mark.slow
 def test_what_is_older_than_its_status_allows_is_deleted_with_its_attempts() -> None:
     """Each status has its own time; younger ones, others and what is not final stay."""
     gone = [old(Status.SENT, 31), old(Status.FAILED, 91)]
@@ -90,6 +91,7 @@ def test_a_long_time_in_the_queue_does_not_count() -> None:
     assert retention.prune() == {}
 
 
+@pytest.mark.slow
 def test_housekeeping_deletes_a_page_at_a_time(monkeypatch) -> None:
     """A drain waits for one page, not for a year's rows."""
     monkeypatch.setattr(retention, "PAGE", 2)
@@ -128,6 +130,7 @@ def test_a_wrong_setting_is_refused_at_start(settings, wrong) -> None:
         call_command("check")
 
 
+@pytest.mark.slow
 def test_a_person_is_forgotten(settings) -> None:
     """Rows of every status, in any case; the stored answer's body and the counts. Others keep theirs."""
     settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"hour": 10}

@@ -50,6 +50,7 @@ def finished(count: int) -> bool:
     return Notification.objects.filter(finished_at__isnull=False).count() == count
 
 
+@pytest.mark.slow
 def test_a_lane_of_its_own(accepted: Accept) -> None:
     """A channel that waits is delivered by another task than a quick one, retries included."""
     accepted(channel="recording")
@@ -68,6 +69,7 @@ def test_a_lane_of_its_own(accepted: Accept) -> None:
     assert OrmQ.objects.latest("pk").func() == "notifications.tasks.deliver_slowly.call"
 
 
+@pytest.mark.slow
 def test_one_that_is_stuck_holds_up_nobody(accepted: Accept, gate: threading.Event) -> None:
     """The rest of its batch is sent and recorded, and the task ends, while it hangs."""
     recipients = ["stuck@example.com", *(f"you{n}@example.com" for n in range(10))]
@@ -79,6 +81,7 @@ def test_one_that_is_stuck_holds_up_nobody(accepted: Accept, gate: threading.Eve
     assert Attempt.objects.count() == 11
 
 
+@pytest.mark.slow
 def test_no_more_are_claimed_than_can_begin(accepted: Accept, gate: threading.Event) -> None:
     """The lease is taken at execution: what waits for a free thread is still queued, and can be cancelled."""
     rows = [accepted(channel="waiting", recipient="stuck@example.com") for _ in range(5)]
@@ -120,6 +123,7 @@ def test_a_broken_database_costs_no_thread(accepted: Accept, monkeypatch: pytest
     assert room.senders().free == 3
 
 
+@pytest.mark.slow
 def test_an_error_is_logged_and_the_thread_lives(
     accepted: Accept, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -101,6 +101,7 @@ def test_units_let_the_work_finish(unit: Path) -> None:
     assert int(stop[1]) > int(graceful[1])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="There is no systemd here.")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:

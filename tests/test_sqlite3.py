@@ -90,6 +90,7 @@ def test_nobody_waits_inside_a_transaction(connection, writer, monkeypatch) -> N
         cursor.execute("ROLLBACK")
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_never_free_is_an_error(connection, writer) -> None:
     """After the timeout: Django's own error."""
     connection.settings_dict["OPTIONS"]["timeout"] = 0.05

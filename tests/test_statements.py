@@ -57,6 +57,7 @@ def test_claim_takes_what_is_queued_and_due(accepted: Accept) -> None:
     assert claim(ids(due), LEASE, "default") == [], "the second claim changes nothing"
 
 
+@pytest.mark.slow
 def test_claim_takes_what_is_due_this_very_moment(accepted: Accept) -> None:
     """A worker is told of a row within the millisecond in which it becomes due: it must not pass it over."""
     for _ in range(50):
@@ -77,6 +78,7 @@ def test_claims_times_are_the_databases(accepted: Accept) -> None:
     assert claimed.claimed_at.tzinfo is not None
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_claim_each_row_once(accepted: Accept) -> None:
     """Overlapping batches in opposite order: no row twice, no deadlock."""
@@ -157,6 +159,7 @@ def test_renew_pushes_only_what_is_still_ours(accepted: Accept) -> None:
     assert after[taken_over.pk] == before[taken_over.pk]
 
 
+@pytest.mark.slow
 def test_large_batches(accepted: Accept) -> None:
     """A batch has no limit of parameters."""
     with transaction.atomic():

@@ -109,6 +109,7 @@ def test_one_trace(api: APIClient, ended: Ended, channel: str) -> None:
     assert deliver.kind == SpanKind.CONSUMER
 
 
+@pytest.mark.slow
 def test_on_a_thread(api: APIClient, ended: Ended) -> None:
     """The same in the process of the web server."""
     notification = post(api, via="thread")

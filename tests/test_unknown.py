@@ -97,6 +97,7 @@ def test_send_again(unknown: Notification) -> None:
     assert (unknown.status, unknown.attempt_count) == (Status.SENT, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "code", "status"), [("confirm", 200, "sent"), ("send-again", 202, "queued")]
 )
@@ -118,6 +119,7 @@ def test_by_the_api(
     problem(api.post(f"{URL}/{unknown.pk}/{call}"), 409)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("action", "status"), [("confirm", Status.SENT), ("send_again", Status.QUEUED)])
 def test_in_the_admin(
     unknown: Notification, accepted: Accept, admin_client: Client, action: str, status: str

@@ -127,6 +127,7 @@ def test_a_token_that_is_not_ours(browser: Client, method: str, change: Callable
     assert not Suppression.objects.exists()
 
 
+@pytest.mark.slow
 def test_the_list_in_the_admin(admin_client: Client, django_user_model: Any, client: Client) -> None:
     """Add, see, refuse what is there, take off; who may only look sees masked addresses."""
     add = "/admin/notifications/suppression/add/"

@@ -41,6 +41,7 @@ def failed(accepted: Accept) -> list[Notification]:
     return rows
 
 
+@pytest.mark.slow
 def test_one(logged_in: LoggedIn, accepted: Accept) -> None:
     """The question changes nothing; the answer does it at once, and it is in the notification's history."""
     row = accepted()
@@ -57,6 +58,7 @@ def test_one(logged_in: LoggedIn, accepted: Accept) -> None:
     assert LogEntry.objects.get().object_id == str(row.pk)
 
 
+@pytest.mark.slow
 def test_a_question_is_answered_soon_or_not_at_all(
     logged_in: LoggedIn, accepted: Accept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_question_is_answered_soon_or_not_at_all(
     assert Notification.objects.get().status == Status.QUEUED
 
 
+@pytest.mark.slow
 def test_what_would_be_refused_now(
     logged_in: LoggedIn, failed: list[Notification], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +88,7 @@ def test_what_would_be_refused_now(
     assert "moved away" not in page
 
 
+@pytest.mark.slow
 def test_resend_one_leads_to_the_new_one(logged_in: LoggedIn, failed: list[Notification]) -> None:
     """And it belongs to whom the first belonged to."""
     client = logged_in("operator")
@@ -93,6 +97,7 @@ def test_resend_one_leads_to_the_new_one(logged_in: LoggedIn, failed: list[Notif
     assert answer.url.endswith(f"{new.pk}/change/")
 
 
+@pytest.mark.slow
 def test_a_question_is_answered_once(logged_in: LoggedIn, failed: list[Notification]) -> None:
     """A button that is pressed twice, and a page that was gone back to. Another question may be answered."""
     client = logged_in("operator")
@@ -111,6 +116,7 @@ def test_a_question_is_answered_once(logged_in: LoggedIn, failed: list[Notificat
     assert Notification.objects.filter(resend_of=failed[0].pk).count() == 2
 
 
+@pytest.mark.slow
 def test_too_late(logged_in: LoggedIn, accepted: Accept) -> None:
     """What has changed between question and answer is left, and said."""
     row = accepted()
@@ -122,6 +128,7 @@ def test_too_late(logged_in: LoggedIn, accepted: Accept) -> None:
     assert LogEntry.objects.count() == 0
 
 
+@pytest.mark.slow
 def test_selected(logged_in: LoggedIn, failed: list[Notification]) -> None:
     """Those that were ticked, in the background."""
     client = logged_in("operator")
@@ -142,6 +149,7 @@ def test_selected(logged_in: LoggedIn, failed: list[Notification]) -> None:
     assert "<html" not in fragment
 
 
+@pytest.mark.slow
 def test_all_that_match(logged_in: LoggedIn, failed: list[Notification], accepted: Accept) -> None:
     """What the list's filters show, and what the action is for: what was sent is not sent again unasked."""
     sent = accepted()
@@ -158,6 +166,7 @@ def test_all_that_match(logged_in: LoggedIn, failed: list[Notification], accepte
     assert ask_in_list(client, "?status=failed", **data).context["count"].number == 2
 
 
+@pytest.mark.slow
 def test_all_that_begin_alike(
     admin_client: Client, failed: list[Notification], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +183,7 @@ def test_all_that_begin_alike(
         assert ("Select all that match" in page.content.decode()) == offered
 
 
+@pytest.mark.slow
 def test_all_that_failed_alike(logged_in: LoggedIn, failed: list[Notification]) -> None:
     """From the overview's reasons, by one attempt of them."""
     attempt = failed[0].attempts.get()
@@ -187,6 +197,7 @@ def test_all_that_failed_alike(logged_in: LoggedIn, failed: list[Notification]) 
     assert "550" in question.content.decode()
 
 
+@pytest.mark.slow
 def test_what_its_status_allows(logged_in: LoggedIn, accepted: Accept, failed: list[Notification]) -> None:
     """The page of one has a button for what can be done with it, and no other."""
     client = logged_in("operator")
@@ -210,6 +221,7 @@ def test_who_may_not_look_may_not_act(client: Client, accepted: Accept, django_u
     assert act(client, kind="cancel", id=accepted().pk).status_code == 403
 
 
+@pytest.mark.slow
 def test_a_viewer_may_not(logged_in: LoggedIn, accepted: Accept) -> None:
     """No button, no action, and no way around them."""
     row = accepted()
@@ -238,6 +250,7 @@ def test_nonsense_is_refused(logged_in: LoggedIn, data: dict[str, str]) -> None:
     assert act(logged_in("operator"), **data).status_code == 400
 
 
+@pytest.mark.slow
 def test_set_going_again(logged_in: LoggedIn, accepted: Accept, admin_user: Any) -> None:
     """An action whose workers are gone goes on by a button of who may do it."""
     from notifications.models import Kind

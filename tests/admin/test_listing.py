@@ -81,6 +81,7 @@ def test_a_beginning(accepted: Accept) -> None:
     assert list(beginning(rows, "a%")) == []
 
 
+@pytest.mark.slow
 def test_a_rare_channel_is_looked_for_among_the_newest(
     accepted: Accept, admin_client: Client, monkeypatch: Any
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_rare_channel_is_looked_for_among_the_newest(
     assert str(old.pk) not in admin_client.get(reverse(LIST), {"channel": "log"}).content.decode()
 
 
+@pytest.mark.slow
 def test_nothing_is_counted_without_end(accepted: Accept, admin_client: Client, monkeypatch: Any) -> None:
     """The list says that there are more, and has pages for what it counted."""
     monkeypatch.setattr(listing, "BOUND", 2)
@@ -103,6 +105,7 @@ def test_nothing_is_counted_without_end(accepted: Accept, admin_client: Client, 
     assert "2+ notifications" in page
 
 
+@pytest.mark.slow
 def test_what_a_page_costs(accepted: Accept, admin_client: Client, django_assert_num_queries: Any) -> None:
     """Session, user, count, rows: no more with more rows, whatever order is asked for."""
     for _ in range(5):
@@ -130,6 +133,7 @@ def page(admin_client: Client, monkeypatch: Any) -> Callable[[str], Any]:
     return get
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["", "?status=queued&channel=recording"])
 def test_there_and_back(page: Any, admin_user: Any, monkeypatch: Any, query: str) -> None:
     """To the last row, past the bound of the count, and back: each row once, though many have one moment."""
@@ -152,6 +156,7 @@ def test_there_and_back(page: Any, admin_user: Any, monkeypatch: Any, query: str
     assert "first" not in links
 
 
+@pytest.mark.slow
 def test_what_was_there_may_be_gone(page: Any) -> None:
     """A page begins where the last one ended, although that row is not in the list any more."""
     item = {"recipient": "you@example.com", "message": "hi", "channel": "recording", "via": "queue"}

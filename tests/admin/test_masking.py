@@ -62,6 +62,7 @@ def test_a_long_text_is_looked_through_once() -> None:
     assert without_addresses("y" * 500_000).endswith("y")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["viewer", "operator"])
 def test_nowhere_in_the_admin(logged_in: LoggedIn, accepted: Accept, role: str) -> None:
     """List, page, title, message, errors, overview, questions: no address for who may not see it."""
@@ -88,6 +89,7 @@ def test_nowhere_in_the_admin(logged_in: LoggedIn, accepted: Accept, role: str) 
         assert "ann%40" not in text.replace("q=ann%40example.com", "")
 
 
+@pytest.mark.slow
 def test_where_it_was_redirected_to(
     logged_in: LoggedIn, accepted: Accept, settings: Any, monkeypatch: Any
 ) -> None:
@@ -102,6 +104,7 @@ def test_where_it_was_redirected_to(
     assert "catch@" not in page
 
 
+@pytest.mark.slow
 def test_what_the_other_side_says_is_text(admin_client: Client, accepted: Accept, settings: Any) -> None:
     """Whoever answers, and whoever is written to, writes nothing into the page but text."""
 
@@ -123,6 +126,7 @@ def test_what_the_other_side_says_is_text(admin_client: Client, accepted: Accept
         assert f"<b>{text}" not in page
 
 
+@pytest.mark.slow
 def test_a_beginning_is_not_searched_for_by_who_may_not_see(logged_in: LoggedIn, accepted: Accept) -> None:
     """Letter by letter it would tell the recipient; a whole one may be asked for."""
     row = accepted(recipient="ann@example.com")
@@ -148,6 +152,7 @@ def test_a_list_is_narrowed_by_its_own_filters_only(admin_client: Client, page: 
     assert admin_client.get(f"/admin/notifications/{page}/?{query}").status_code == 400
 
 
+@pytest.mark.slow
 def test_reveal(logged_in: LoggedIn, accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:
     """By a POST of who may; it is in Django's log of the admin and in ours, without the address."""
     row = accepted(recipient="ann@example.com")
@@ -176,6 +181,7 @@ def test_who_may_see_sees(admin_client: Client, accepted: Accept) -> None:
     assert "Reveal" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("role", "may_add"), [("viewer", False), ("operator", True)])
 def test_the_suppression_list(logged_in: LoggedIn, role: str, may_add: bool) -> None:
     """Seen masked, here; the API, which shows the addresses, is closed to the same session."""

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 URL = "admin:notifications_overview_changelist"
 
 
+@pytest.mark.slow
 def test_the_page(logged_in: Callable[[str], Client], accepted: Callable[..., Notification]) -> None:
     """A sentence, a lamp with a name, drawings with a text; nothing inline, for the policy forbids it."""
     tasks.deliver.call([str(accepted().pk)])
@@ -45,6 +46,7 @@ def test_nobody_looks_in_without_the_right(client: Client, django_user_model: An
     assert client.get(reverse("admin:notifications_bulkaction_changelist")).status_code == 403
 
 
+@pytest.mark.slow
 def test_it_is_found(admin_client: Client) -> None:
     """From the front page, and from the list."""
     for name in ("admin:index", "admin:notifications_notification_changelist"):

@@ -21,6 +21,7 @@ Accept = Callable[..., Notification]
 KOLKATA = timedelta(hours=5, minutes=30)
 
 
+@pytest.mark.slow
 def test_the_list(admin_client: Client, accepted: Accept) -> None:
     """Found by id, by a recipient or its beginning, by status."""
     row, other = accepted(recipient="ann@example.com"), accepted(recipient="bob@example.com")
@@ -32,6 +33,7 @@ def test_the_list(admin_client: Client, accepted: Accept) -> None:
         assert str(other.pk) not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", ["You@MÜNCHEN.de", "You@EXAMPLE.com", "u\u0308@example.com"])
 def test_what_was_given_is_found(admin_client: Client, accepted: Accept, given: str) -> None:
     """In both lists, though it is stored in another spelling; and so it is chosen for an action on all that match."""
@@ -46,6 +48,7 @@ def test_what_was_given_is_found(admin_client: Client, accepted: Accept, given: 
     assert admin_client.post(url, chosen).context["sample"] == [row]
 
 
+@pytest.mark.slow
 def test_the_detail_shows_the_attempts_and_no_way_to_edit(admin_client: Client, accepted: Accept) -> None:
     """Read-only: no field to type in, no button to save or delete."""
     row = accepted(message="the text of it")
@@ -60,6 +63,7 @@ def test_the_detail_shows_the_attempts_and_no_way_to_edit(admin_client: Client, 
     assert admin_client.get(reverse("admin:notifications_notification_add")).status_code == 403
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_it_leads_to_the_queues_own_pages(
     admin_client: Client, accepted: Accept, logged_in: Callable[[str], Client]
@@ -135,6 +139,7 @@ def test_a_filter_with_a_nul(admin_client: Client) -> None:
     assert admin_client.get("/admin/notifications/suppression/?reason=a%00").status_code == 400
 
 
+@pytest.mark.slow
 def test_one_time_zone(admin_client: Client, accepted: Accept, settings: Any) -> None:
     """All times of the pages are those of `TIME_ZONE`: of the chart, of a selection, and of a bulk action's name."""
     settings.TIME_ZONE = "Asia/Kolkata"
@@ -148,6 +153,7 @@ def test_one_time_zone(admin_client: Client, accepted: Accept, settings: Any) ->
     assert "2026-03-30 04:00:00" in str(BulkAction(created_at=moment, kind="resend"))
 
 
+@pytest.mark.slow
 def test_every_search_has_a_label(admin_client: Client) -> None:
     """One that can be seen."""
     for page in ("notification", "suppression"):

@@ -123,6 +123,7 @@ def test_a_permission_of_another_app_is_no_right(caller: Caller, django_user_mod
     problem(ann.post(SEND), 403)
 
 
+@pytest.mark.slow
 def test_a_caller_sees_its_own(caller: Caller) -> None:
     """404 for the notifications of others: read, cancel and resend alike. `view_all_notifications` sees all."""
     ann, bob, all_seeing = caller("ann"), caller("bob"), caller("eve", "view", "view_all")
@@ -214,6 +215,7 @@ class TestTheCommand:
 class TestTheAdmin:
     """Shows who has a key, and takes it back; shows no secret, and makes none."""
 
+    @pytest.mark.slow
     def test_revokes(self, caller: Caller, admin_client: Any) -> None:
         """The action closes the door from the next request on."""
         ann = caller("ann")
@@ -224,6 +226,7 @@ class TestTheAdmin:
         assert admin_client.post("/admin/notifications/token/", data).status_code == 302
         problem(ann.get(LIST), 401)
 
+    @pytest.mark.slow
     def test_needs_its_permission(self, caller: Caller, client: Any, django_user_model: Any) -> None:
         """Who may only look cannot revoke."""
         caller("ann")

@@ -56,6 +56,7 @@ def test_all_or_nothing(api: APIClient) -> None:
     assert (Notification.objects.count(), OrmQ.objects.count()) == (2, 1)
 
 
+@pytest.mark.slow
 def test_two_inserts_a_chunk(api: APIClient) -> None:
     """A thousand are one transaction with one INSERT of entries and one of rows."""
     with CaptureQueriesContext(connection) as queries:

@@ -213,6 +213,7 @@ def _status(client: httpx.Client) -> int:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_pruned_after_a_day(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is older than 24 hours is deleted, in pages; the rest stays."""

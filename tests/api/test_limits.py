@@ -90,6 +90,7 @@ class TestRecipients:
         RecipientCount.objects.update(day=0)
         assert limits.prune() == 1
 
+    @pytest.mark.slow
     def test_a_batch(self, api: APIClient, settings: Any) -> None:
         """Each item by itself; with atomic, all or none."""
         settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"day": 2}

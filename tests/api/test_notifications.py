@@ -103,6 +103,7 @@ class TestMaking:
 class TestTheList:
     """Newest first, by keyset, filtered, without a count."""
 
+    @pytest.mark.slow
     def test_pages(self, api: APIClient, accepted: Accepted, django_assert_num_queries: Any) -> None:
         """Each row once, in order, also among rows of one moment; two queries a page at any depth."""
         made = [str(accepted().pk) for _ in range(5)]
@@ -150,6 +151,7 @@ class TestTheList:
             plan = " ".join(str(row[-1]) for row in cursor.fetchall())
         assert index in plan
 
+    @pytest.mark.slow
     def test_filters(self, api: APIClient, accepted: Accepted) -> None:
         """status (several), channel, via, recipient, created_after and created_before."""
         sent, cancelled, queued = accepted(), accepted(), accepted(recipient="me@example.com", channel="log")

@@ -143,6 +143,7 @@ class TestMetrics:
         assert {sample.labels["state"]: sample.value for sample in samples} == {"waiting": 0, "running": 0}
         assert {sample.labels["pid"] for sample in samples} == {str(os.getpid())}
 
+    @pytest.mark.slow
     def test_queue_and_requests(self, api: APIClient, accepted: Any) -> None:
         """Depth by state, age of the oldest, latencies by route: never by address."""
         accepted()
@@ -158,6 +159,7 @@ class TestMetrics:
         assert "send-notification" in routes
         assert not [route for route in routes if "@" in route]
 
+    @pytest.mark.slow
     def test_methods_that_nobody_knows_are_counted_as_one(self, api: APIClient) -> None:
         """Anybody may send any word: each would take room for good."""
         for word in ("BREW", "WHEN"):
@@ -166,6 +168,7 @@ class TestMetrics:
         assert "_OTHER" in methods
         assert methods.isdisjoint({"BREW", "WHEN"})
 
+    @pytest.mark.slow
     def test_attempts_are_counted_once(
         self, api: APIClient, accepted: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -180,6 +183,7 @@ class TestMetrics:
         tasks.deliver.call([str(accepted().pk)])
         assert totals(api) == {("recording", "sent"): 4, ("recording", "failed"): 1}
 
+    @pytest.mark.slow
     def test_what_may_still_be_joined_by_an_older_one_waits(self, api: APIClient, accepted: Any) -> None:
         """A transaction with a lower id may still be open, so a fresh attempt is counted later, not never."""
         tasks.deliver.call([str(accepted().pk)])

@@ -95,6 +95,7 @@ CLEAR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MASKED)
 def test_masked(failed: Notification, client_of: Callable[[str], Any], name: str) -> None:
     """In the list, in the detail, waited for or not, and on the page: the address, and every one in a text."""
@@ -150,6 +151,7 @@ def test_the_filter_of_who_sees_all_finds_its_own(caller: Caller, failed: Notifi
     }
 
 
+@pytest.mark.slow
 def test_a_tag_for_each_form(failed: Notification, client_of: Callable[[str], Any]) -> None:
     """Two users of one browser share its cache: what the one was shown is not confirmed to the other by a 304."""
     address = f"{LIST}/{failed.pk}"
@@ -161,6 +163,7 @@ def test_a_tag_for_each_form(failed: Notification, client_of: Callable[[str], An
     assert root.get(address, headers={"If-None-Match": hidden}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "status"), [("cancel", "queued"), ("confirm", "unknown"), ("send-again", "unknown")]
 )
@@ -178,6 +181,7 @@ def test_what_an_action_answers(
     assert "pat@" not in answer.content.decode()
 
 
+@pytest.mark.slow
 def test_what_is_resent(ann: APIClient, failed: Notification, client_of: Callable[[str], Any]) -> None:
     """It belongs to whom the first did: nobody becomes the owner of an address by resending. A replay is masked."""
     operator = client_of("operator")

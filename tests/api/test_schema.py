@@ -39,6 +39,7 @@ def test_valid_and_without_a_warning(tmp_path: Path) -> None:
     assert schema["openapi"].startswith("3.1")
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_every_address_is_in_it(api: APIClient) -> None:
     """No call of the API is left out, and each says what an error looks like."""
@@ -64,6 +65,7 @@ def test_every_address_is_in_it(api: APIClient) -> None:
         assert "background_tasks" not in json.dumps(operation)  # I9: injection is nobody's parameter
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_the_bodies_that_are_taken(api: APIClient) -> None:
     """Forms by the call that reads them, and by no other."""
@@ -82,6 +84,7 @@ def test_the_bodies_that_are_taken(api: APIClient) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_asked_for_twice(api: APIClient) -> None:
     """What is said of a call is not said again, whether its handler has been called in between or not."""

@@ -199,6 +199,7 @@ def test_what_is_not_there(api: APIClient) -> None:
     assert response["Allow"] == "POST, OPTIONS"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

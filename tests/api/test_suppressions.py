@@ -76,6 +76,7 @@ def test_what_is_wrong_is_named(ann: APIClient, body: Any, pointer: str, code: s
     assert not Suppression.objects.exists()
 
 
+@pytest.mark.slow
 def test_filters(ann: APIClient) -> None:
     """address in any case, category (empty: what stops everything), reason."""
     suppression.add("a@example.com", reason="bounce")

@@ -71,6 +71,7 @@ async def test_R9_the_view_ends_and_its_tasks_run(plain: ASGIHandler, view: str,
     assert work.diary == ["after the client left"]
 
 
+@pytest.mark.slow
 async def test_R9_the_loop_is_free_while_an_abandoned_view_ends(plain: ASGIHandler) -> None:
     """R9: another request is answered while the abandoned sync view still runs."""
     abandoned = Connection("/slow_sync", plain)

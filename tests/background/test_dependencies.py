@@ -107,6 +107,7 @@ def test_I6_every_kind_of_dependency(client: Client, settings, form, func) -> No
     assert work.diary == (["view", "exit", "task"] if func in (yields, ayields) else ["view", "task"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("func", [returns, areturns, yields, ayields])
 async def test_I6_every_kind_in_an_async_view(async_client: AsyncClient, settings, form, func) -> None:
     """I6: the same on the ASGI side."""

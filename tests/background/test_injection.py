@@ -254,6 +254,7 @@ def test_outside_a_request_injection_says_what_is_missing() -> None:
         view(None)
 
 
+@pytest.mark.slow
 async def test_two_requests_at_once_have_two_objects(async_client: AsyncClient) -> None:
     """I3: one object a request, also when requests overlap."""
     with testing.collect() as tasks:

@@ -56,6 +56,7 @@ def test_E4_one_thread_serves_many_tasks_one_after_the_other() -> None:
     assert len(set(work.diary)) == 1
 
 
+@pytest.mark.slow
 def test_R10_what_a_task_adds_runs_in_the_same_pass() -> None:
     """R10: after all that were there, even if those are slow and other threads are free."""
     tasks = BackgroundTasks()
@@ -250,6 +251,7 @@ def test_wait_says_when_tasks_do_not_end() -> None:
     testing.wait()
 
 
+@pytest.mark.slow
 def test_a_task_that_reaches_no_thread_keeps_no_request_alive() -> None:
     """An idle thread holds no reference to what it ran."""
     import gc

@@ -209,6 +209,7 @@ def test_waiting_calls_of_a_mergeable_task_run_as_one(settings) -> None:
         assert result.attempts == 1
 
 
+@pytest.mark.slow
 def test_after_a_batch_its_kind_rests_and_nobody_else(settings, clock) -> None:
     """Under load more comes together: the lane is left alone for a moment, and other work goes on meanwhile."""
     held_pool(settings)
@@ -227,6 +228,7 @@ def test_after_a_batch_its_kind_rests_and_nobody_else(settings, clock) -> None:
     assert work.diary[3:] in (["after", ["c", "d", "e"]], [["c", "d", "e"], "after"])
 
 
+@pytest.mark.slow
 def test_what_comes_while_a_batch_runs_is_the_next_batch(settings, clock) -> None:
     """Other threads have nothing to do, and leave it to gather. What came alone needs no rest afterwards."""
     held_lane(settings)
@@ -237,6 +239,7 @@ def test_what_comes_while_a_batch_runs_is_the_next_batch(settings, clock) -> Non
     assert work.diary == ["between", ["held"], ["b", "c"]]
 
 
+@pytest.mark.slow
 def test_a_batch_that_hangs_holds_up_nobody_for_long(settings, clock) -> None:
     """After a fortieth of a second another thread takes what waits behind it."""
     held_lane(settings)
@@ -248,6 +251,7 @@ def test_a_batch_that_hangs_holds_up_nobody_for_long(settings, clock) -> None:
     testing.wait()
 
 
+@pytest.mark.slow
 def test_what_rests_is_taken_without_another_word(settings, monkeypatch) -> None:
     """By the clock: nobody has to come for it."""
     monkeypatch.setattr(threads, "IDLE_SECONDS", 60)
@@ -258,6 +262,7 @@ def test_what_rests_is_taken_without_another_word(settings, monkeypatch) -> None
     testing.wait()
 
 
+@pytest.mark.slow
 def test_what_rests_keeps_a_thread_for_itself(settings, clock) -> None:
     """Other work gets another thread, and what joins the lane needs none."""
     held_lane(settings, MAX_THREADS=8)
@@ -293,6 +298,7 @@ def test_a_bad_call_does_not_fail_those_it_was_merged_with(settings) -> None:
     assert work.diary == ["held", ["a"], ["b"]]
 
 
+@pytest.mark.slow
 def test_a_merged_batch_is_bounded(settings) -> None:
     """At most 500 calls as one."""
     held_pool(settings, MAX_WAITING=2000)

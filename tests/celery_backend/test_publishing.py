@@ -145,6 +145,7 @@ def test_no_broker(url: str) -> None:
     assert "notifications.celery.E002" in [error.id for error in check_options("celery", {"BROKER_URL": url})]
 
 
+@pytest.mark.slow
 def test_what_was_left_is_published_by_the_housekeeper(backend: Any) -> None:
     """Whatever process had left it there: every worker looks."""
     with testing.collect():

@@ -25,6 +25,7 @@ def send(receiver: Receiver) -> SendResult:
     return result
 
 
+@pytest.mark.slow
 def test_it_sends(receiver: Receiver) -> None:
     """By Apprise's JSON service, to a real server."""
     receiver.behaviour = lambda handler: handler.answer(200)
@@ -33,6 +34,7 @@ def test_it_sends(receiver: Receiver) -> None:
     assert (payload["title"], payload["message"]) == ("Subject", "hello")
 
 
+@pytest.mark.slow
 def test_it_does_not(receiver: Receiver) -> None:
     """Apprise says no more than no: tried again."""
     receiver.behaviour = lambda handler: handler.answer(500)

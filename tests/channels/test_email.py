@@ -293,6 +293,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_from_the_queue(email: Any, server: Server, accepted: Any) -> None:
     """Accepted, sent over one connection by one thread, recorded; the redirect holds here too."""

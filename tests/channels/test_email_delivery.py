@@ -42,6 +42,7 @@ def said(attempt: Attempt) -> tuple[str, str, str, str]:
     return attempt.outcome, attempt.phase, attempt.code, attempt.response
 
 
+@pytest.mark.slow
 def test_a_bounce_stops_the_next_one(ann: Any, accepted: Accept) -> None:
     """No such mailbox: failed with what the server said, the address listed for it, the next one never tried."""
     with serving(lambda at, to: "550 5.1.1 no such user" if at == "rcpt" else None) as server:
@@ -57,6 +58,7 @@ def test_a_bounce_stops_the_next_one(ann: Any, accepted: Accept) -> None:
         assert (second.attempts.count(), server.connections) == (0, before)
 
 
+@pytest.mark.slow
 def test_a_policy_is_no_bounce(ann: Any, accepted: Accept) -> None:
     """5.7.1 is about this service or this message: failed as well, but the address is not to blame."""
     with serving(lambda at, to: "550 5.7.1 not by our policy" if at == "rcpt" else None) as server:
@@ -67,6 +69,7 @@ def test_a_policy_is_no_bounce(ann: Any, accepted: Accept) -> None:
     assert not Suppression.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["rcpt", "end"])
 def test_greylisting(ann: Any, step: str) -> None:
     """A server that says "later", to the recipient or to the content: queued again, and sent as the same message."""
@@ -86,6 +89,7 @@ def test_greylisting(ann: Any, step: str) -> None:
     assert len(server.messages) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("call", "arrives"), [("confirm", 1), ("send-again", 2)])
 def test_a_held_one(ann: Any, api: APIClient, call: str, arrives: int) -> None:
     """The connection drops after the last byte: held, sent no more by itself, and settled by somebody who knows."""

@@ -207,6 +207,7 @@ def test_tls_is_with_the_host(secure: Receiver, ca_file: Path, monkeypatch: pyte
     assert secure.posts[0][0]["Host"] == f"hooks.example:{secure.port}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("host", "trusted", "reason"),
     [("other.example", True, "another host"), ("hooks.example", False, "unable to get local issuer")],
@@ -229,6 +230,7 @@ def test_tls_is_verified(
     assert secure.posts == []
 
 
+@pytest.mark.slow
 def test_no_tls_at_all(receiver: Receiver) -> None:
     """https to a server that does not speak it is no connection, and never becomes http."""
     result = send(receiver.url(scheme="https"), allow=["127.0.0.1"])

@@ -73,6 +73,7 @@ def test_a_mailer_that_would_fail_silently(email: Any, settings: Any) -> None:
     assert summary(channel.send([message()])[0]) == (False, False, False, "", "connect")
 
 
+@pytest.mark.slow
 def test_a_mailers_own_timeout(email: Any, settings: Any) -> None:
     """It goes before the channel's, which waits for 20 s here."""
     channel, gate = email(1), Event()

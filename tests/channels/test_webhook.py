@@ -176,6 +176,7 @@ def test_an_answer_that_is_none(receiver: Receiver, reply: bytes) -> None:
     assert "OpenSSH" not in result.error
 
 
+@pytest.mark.slow
 def test_closed_before_the_request_was_read(receiver: Receiver) -> None:
     """The last byte was never out: it has not arrived, and trying again is safe."""
 
@@ -189,6 +190,7 @@ def test_closed_before_the_request_was_read(receiver: Receiver) -> None:
     assert (result.sent, result.permanent, result.unknown, result.phase) == (False, False, False, "request")
 
 
+@pytest.mark.slow
 def test_a_body_that_never_ends(receiver: Receiver) -> None:
     """The status says that it was taken. Of the rest a bounded part is read, and less is kept."""
     receiver.behaviour = drip(b"y" * 50_000, BEGIN + b"\r\n")

@@ -170,6 +170,7 @@ def test_who_may_not_look_may_send(client: Client) -> None:
     assert client.get(f"/sent/{Notification.objects.get().pk}").status_code == 403
 
 
+@pytest.mark.slow
 def test_of_others_nothing_is_known(client: Client, accepted: Any) -> None:
     """Somebody else's notification does not exist, as in the API."""
     user = user_with("add_notification", "view_notification")

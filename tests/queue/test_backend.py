@@ -35,6 +35,7 @@ def test_the_flags_say_what_it_can(backend: QueueBackend) -> None:
     assert backend.enqueues_in_transaction
 
 
+@pytest.mark.slow
 def test_enqueue_is_one_insert(django_assert_num_queries: Any) -> None:
     """Law: one statement an enqueue, and one for any number."""
     tasks.add.enqueue(0)  # finds the function, once a process
@@ -148,6 +149,7 @@ def test_a_claim_over_priorities_keeps_its_limit() -> None:
     assert [len(OrmBroker().claim(3)) for _ in range(3)] == [3, 3, 0]
 
 
+@pytest.mark.slow
 def test_an_urgent_entry_passes_a_bulk() -> None:
     """Law: a single urgent entry is claimed before a bulk that came earlier, though they wait together."""
     task_backends["default"].enqueue_many([(tasks.add, [i], {}) for i in range(1000)])  # type: ignore[attr-defined]

@@ -41,6 +41,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[
     return lambda: path.read_text().splitlines() if path.exists() else []
 
 
+@pytest.mark.slow
 def test_waiting_calls_of_a_mergeable_task_become_one(
     lines: Callable[[], list[str]], django_assert_num_queries: Any
 ) -> None:

@@ -255,6 +255,7 @@ def test_a_report_sent_before_the_death_counts(boss: Pusher, play: Play) -> None
     assert (boss.put_back, boss.crashed) == ([], [])
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_read_holds_up_nobody(boss: Pusher, play: Play) -> None:
     """Law: the pusher never waits for a socket."""
     worker = play(1)
@@ -264,6 +265,7 @@ def test_a_worker_that_does_not_read_holds_up_nobody(boss: Pusher, play: Play) -
     assert worker.hand.wire.has_more
 
 
+@pytest.mark.slow
 def test_one_worker_is_kept_from_the_background(boss: Pusher, play: Play) -> None:
     """Law: however much waits in the background, the rest does not wait for it to end."""
     first, second = play(1), play(2)
@@ -282,6 +284,7 @@ def test_one_worker_is_kept_from_the_background(boss: Pusher, play: Play) -> Non
     assert len(second.job().entries) == 1
 
 
+@pytest.mark.slow
 def test_what_waits_in_the_background_is_taken_when_its_worker_is_free(boss: Pusher, play: Play) -> None:
     """Law: the end of one background job is the beginning of the next, without waiting for a poll."""
     worker, _ = play(1), play(2)

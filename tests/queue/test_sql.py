@@ -26,6 +26,7 @@ def fill(table: QueueTable, *keys: str) -> list[int]:
     return table.insert([NewEntry(key, f"payload {i}") for i, key in enumerate(keys)], notify=False)
 
 
+@pytest.mark.slow
 def test_insert_gives_the_keys_in_order(table: QueueTable) -> None:
     """Law: the n-th primary key belongs to the n-th entry, for one row and for many statements' worth."""
     for count in (1, 2, 2500):
