@@ -128,3 +128,10 @@ def test_databases_that_cannot_be(url: str, problem: str) -> None:
     """Before Django looks for a driver, or for a table."""
     with pytest.raises(EnvError, match=f"DATABASE_URL: .*{problem}"):
         tuned(parse(url))
+
+
+def test_a_pool_keeps_the_connections() -> None:
+    """Django refuses a pool beside connections that it keeps itself."""
+    assert tuned(parse("postgres://host/name"))["CONN_MAX_AGE"] is None
+    pooled = tuned(parse("postgres://host/name?pool=true"))
+    assert (pooled["CONN_MAX_AGE"], pooled["OPTIONS"]["pool"]) == (0, True)
