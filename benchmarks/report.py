@@ -120,7 +120,8 @@ def _measured(results: Results) -> list[System]:
 
 def _settings(results: Results) -> str:
     return (
-        "All run from one environment, each from its package. Every Django site has this project's gunicorn "
+        "All run from one environment, each from its package; what is there for others (psutil, croniter) django-q2 "
+        "does not find, as with whoever installs one of them. Every Django site has this project's gunicorn "
         "settings (2 processes of 8 threads, each process on one core if there are two), middleware, persistent "
         "connections and SQLite pragmas; the peers' have DRF's own content negotiation and no permission check.\n\n"
     ) + "".join(f"- {plain(system.label)}: {system.stated}.\n" for system in _measured(results))

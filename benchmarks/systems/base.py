@@ -16,6 +16,8 @@ templates: dict[str, str] = {}  # names of migrated PostgreSQL databases
 sqlite_templates: dict[str, bytes] = {}
 
 ANY = frozenset({"post", "pickup", "drain", "memory"})
+# Hides what is in this environment for others, as it is not in that of who installs one system.
+ABSENT = Path(__file__).resolve().parent.parent / "absent"
 
 
 class System:
@@ -34,6 +36,7 @@ class System:
     delivers = True  # False for a floor that does no work
     is_product = False
     is_floor = False  # not a system anybody would run: a limit to compare with
+    has_extras = False  # it needs what is absent for the others
     quick = False  # part of the quick round; the others are repeated once less in the full one
 
     # --- the store ---------------------------------------------------------------------------------------
@@ -45,6 +48,8 @@ class System:
             "BENCH_SITE": self.site,
             "BENCH_SETTINGS": json.dumps(self.django_settings),
         }
+        if not self.has_extras:
+            stage.variables["PYTHONPATH"] = str(ABSENT)
         stage.variables["DATABASE_URL"] = self._database_url(stage)
 
     def settled(self, stage: "Stage") -> bool:

@@ -16,6 +16,7 @@ class Procrastinate(System):
     site = "procrastinate_site"
     needs = (POSTGRESQL,)
     database = "postgresql"
+    has_extras = True  # croniter
     drain_size = 1500
     django_settings = {
         "BENCH_APPS": ["procrastinate.contrib.django"],
