@@ -117,13 +117,13 @@ def _waiting() -> Iterator[Finding]:
 
 
 def _schedules() -> Iterator[Finding]:
-    """A backend that has schedules says by `broken_schedules()` which of them stop the others."""
+    """A backend that has schedules says by `broken_schedules()` which of them cannot be enqueued."""
     found: list[tuple[str, str]] = getattr(default_task_backend, "broken_schedules", list)()
     for name, reason in found:
-        hint = "Mend or delete it (admin, Scheduled tasks): once it is due, none of its cluster is enqueued."
+        hint = "Mend or delete it (admin, Scheduled tasks): when it is due it is put off, minute by minute."
         yield Finding("schedules", ERROR, f"{name}: {reason}", hint)
     if not found:
-        yield Finding("schedules", OK, "None stops the others.")
+        yield Finding("schedules", OK, "Each can be enqueued.")
 
 
 def _clock() -> Iterator[Finding]:

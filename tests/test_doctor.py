@@ -14,6 +14,8 @@ from django_q.models import OrmQ, Schedule
 from django_q.scheduler import scheduler
 
 from notifications import doctor, health, heartbeat
+from notifications.backends.queue import OrmBroker
+from notifications.backends.queue.housekeeping import Housekeeper
 from notifications.doctor import ERROR, OK, WARNING, Finding
 from tests.processes import manage
 
@@ -111,11 +113,16 @@ def test_a_setting_that_is_refused(settings: Any) -> None:
         {"args": "1, ("},
         {"kwargs": "'foo'"},
         {"kwargs": "{[]: 1}"},
+        {"kwargs": "{1: 2}"},
+        {"kwargs": "end='') + str('a'"},
+        {"kwargs": "q_options=3"},
         {"schedule_type": Schedule.CRON, "cron": "@never"},
     ],
 )
-def test_a_schedule_that_stops_all_others(monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:
-    """It is named. django-q2's scheduler, which is asked here whether that is so, names none."""
+def test_a_schedule_that_cannot_be_enqueued(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, wrong: dict[str, str]
+) -> None:
+    """It is named, and stops no other. django-q2's scheduler, which is asked here whether it would, names none."""
     monkeypatch.setattr("django_q.scheduler.close_old_django_connections", lambda: None)  # it is the test's
     past = timezone.now() - timedelta(days=1)
     Schedule.objects.bulk_create(
@@ -130,10 +137,15 @@ def test_a_schedule_that_stops_all_others(monkeypatch: pytest.MonkeyPatch, wrong
     [found] = [f for f in doctor.examine() if f.what == "schedules"]
     assert found.level == ERROR
     assert found.text.startswith("the bad one (id ")
-    Schedule.objects.filter(name="the bad one").delete()
-    assert level("schedules") == OK
-    scheduler()
+    caplog.clear()
+    Housekeeper(OrmBroker(), None, 1)._schedules()
     assert OrmQ.objects.count() == 1
+    assert "the bad one" in caplog.text
+    bad = Schedule.objects.get(name="the bad one")
+    assert bad.next_run > timezone.now()
+    assert level("schedules") == ERROR
+    bad.delete()
+    assert level("schedules") == OK
 
 
 def test_clocks_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,9 @@ class Housekeeper:
     def _schedules(self) -> None:
         from django_q.scheduler import scheduler
 
+        from .schedules import put_off
+
+        put_off()
         scheduler(broker=self.broker)
 
     def _attempt(self, step: Callable[[], object]) -> None:
