@@ -213,10 +213,10 @@ class BackgroundTasks(BackgroundTask):
                 self._active = False
         return batch
 
-    def run(self) -> None:
-        """Run them here, one by one, each isolated from the others."""
+    def run(self, *, own_thread: bool = False) -> None:
+        """Run them here, one by one, each isolated from the others. `own_thread`: see `run_isolated`."""
         while batch := self.take():
-            run_isolated(merge(batch))
+            run_isolated(merge(batch), own_thread=own_thread)
 
     def divert(self, reason: str) -> bool:
         left = [task for batch in iter(self.take, []) for task in batch if not task.divert(reason)]

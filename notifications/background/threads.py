@@ -184,7 +184,7 @@ class Pool:
                 if heads:
                     run_isolated(merge(heads))
                 for tasks in batch:
-                    tasks.run()
+                    tasks.run(own_thread=True)
                 rest = None if key is None else (key, pause_after(len(heads)) if heads else 0.0)
                 del passes, batch, tasks, heads  # an idle thread must not keep a request alive
         finally:
@@ -245,6 +245,6 @@ def turn_away(tasks: BackgroundTasks, reason: str) -> None:
 
 def _run_here(tasks: BackgroundTasks) -> None:
     try:
-        tasks.run()
+        tasks.run(own_thread=True)
     finally:
         connections.close_all()

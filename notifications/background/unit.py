@@ -2,9 +2,10 @@
 
 Note [Connections of a pool thread]
 Before each unit the thread's connections are checked, after it they are checked again, as Django does around a
-request; one in a transaction is left alone (a test runs tasks inline, inside its own). With `CONN_MAX_AGE = 0`
-that closes them after every task. With persistent connections a thread that has more work keeps its connection,
-and closes all of them when it has been idle for a second: opening one costs more than most tasks.
+request; one in a transaction is left alone. With `CONN_MAX_AGE = 0` that closes them after every task. With
+persistent connections a thread that has more work keeps its connection, and closes all of them when it has been
+idle for a second: opening one costs more than most tasks. What runs in its caller's thread (a test's `run_inline`)
+leaves the caller's connections alone: a test without a database may not even look at them.
 """
 
 import logging
@@ -27,12 +28,16 @@ class Unit(Protocol):
 running: dict[int, Unit] = {}
 
 
-def run_isolated(unit: Unit) -> None:
-    """Run it. Whatever it raises, `SystemExit` included, is one ERROR record and stays here."""
+def run_isolated(unit: Unit, *, own_thread: bool = True) -> None:
+    """Run it. Whatever it raises, `SystemExit` included, is one ERROR record and stays here.
+
+    With `own_thread=False` the thread is the caller's, and so are its connections: nobody looks at them.
+    """
     ident = threading.get_ident()
     outer = running.get(ident)
     running[ident] = unit
-    _close_old_connections()
+    if own_thread:
+        _close_old_connections()
     try:
         unit.run()
     except BaseException as error:  # the thread and the tasks behind this one must live on
@@ -44,7 +49,8 @@ def run_isolated(unit: Unit) -> None:
             running.pop(ident, None)
         else:
             running[ident] = outer
-        _close_old_connections()
+        if own_thread:
+            _close_old_connections()
 
 
 def _close_old_connections() -> None:

@@ -16,7 +16,8 @@ from . import work
 def _fresh(_background_urls: None) -> Iterator[None]:
     work.forget()
     task_backends["default"].clear()
-    # A task that runs inline looks at the connections there are, and one of another test may not be used.
+    # Where no test client closes the response, Django looks at the connections there are, and one of another test may
+    # not be used.
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()

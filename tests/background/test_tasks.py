@@ -9,6 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.db import connection
 from django.tasks import TaskResultStatus
 
 from notifications.background import BackgroundTask, BackgroundTasks, testing
@@ -254,6 +255,16 @@ def test_E1_a_failure_does_not_stop_the_next(caplog) -> None:
     for task, record in zip((failing, leaving), errors, strict=True):
         assert task.id in record.getMessage()
         assert task.name in record.getMessage()
+
+
+def test_E7_a_test_without_a_database_runs_inline(django_db_setup: None, django_db_blocker: Any) -> None:
+    """E7: what runs in its caller's thread does not look at the connections that another test has left open."""
+    with django_db_blocker.unblock():
+        connection.ensure_connection()
+    tasks = BackgroundTasks()
+    tasks.add_task(note, "a")
+    tasks.run()
+    assert work.diary == ["a"]
 
 
 def test_R10_tasks_may_add_tasks_while_they_run() -> None:
