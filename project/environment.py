@@ -1,7 +1,7 @@
 """The environment, and `.env`, which never overrides it: read once, for every file of the project.
 
 What cannot be read is refused in one line: the variable, what is wrong with its value (which may be a secret, and is
-not repeated), and a value that is right.
+not repeated), and, for those of the README, a value that is right.
 """
 
 import re
@@ -51,7 +51,8 @@ EXAMPLES = {
 
 
 def refusal(name: str, problem: str) -> EnvError:
-    return EnvError(f"Environment variable {name}: {problem} For example: {name}={EXAMPLES[name]}")
+    example = f" For example: {name}={EXAMPLES[name]}" if name in EXAMPLES else ""  # none for one of your own
+    return EnvError(f"Environment variable {name}: {problem}{example}")
 
 
 class Environment(Env):

@@ -47,6 +47,14 @@ def test_every_variable_has_an_example() -> None:
     assert named == EXAMPLES.keys()
 
 
+def test_a_variable_of_your_own(read: Any) -> None:
+    """It has no example, and is refused in one line all the same."""
+    with pytest.raises(EnvError, match=r"^Environment variable OPS_URL: It is not set\.$"):
+        Environment().str("OPS_URL")
+    with pytest.raises(EnvError, match=r"^Environment variable OPS_COUNT: Not a valid integer\.$"):
+        read("OPS_COUNT", "many", "int")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "kind", "rules"),
     [
