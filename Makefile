@@ -15,14 +15,15 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/: [^#]*##/: ##/'  | sed -E 's/:.*## /\t/' | expand -t 14
 
-# The first Python that fits: PATH first, then pyenv's own.
+# The first Python that fits: PATH first, then pyenv's own. Half an environment would be taken for a whole one next time.
 $(PY):
 	@for p in python3 python3.14 python3.13 python3.12 $$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/*/bin/python 2>/dev/null | sort -Vr); do \
 	  if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
 	    echo "Making $(VENV) with $$($$p --version)"; $$p -m venv $(VENV) && exit 0; \
+	    rm -rf $(VENV); echo "It cannot make one (on Debian and Ubuntu: apt-get install python3-venv)."; \
 	  fi; \
 	done; \
-	echo "No Python 3.12 or newer found. Install one (python.org, your package manager, or 'pyenv install 3.13') and run make again."; exit 1
+	echo "No Python 3.12 or newer found that works. Install one (python.org, your package manager, or 'pyenv install 3.13') and run make again."; exit 1
 
 $(VENV)/.run: requirements.txt | $(PY)
 	@echo "Installing requirements.txt into $(VENV)"

@@ -125,3 +125,30 @@ def test_there_are_units() -> None:
         "notifications-cluster",
         "notifications-web",
     ]
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_python_that_makes_no_environment(tmp_path: Path) -> None:
+    """Debian's without python3-venv leaves half of one: `make` takes it away, and says what to install."""
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text(
+        f'#!/bin/sh\n[ "$2" = venv ] || exec {sys.executable} "$@"\nmkdir -p "$3/bin"; touch "$3/bin/python"; exit 1\n'
+    )
+    python.chmod(0o755)
+    shutil.copytree(
+        ROOT, tmp_path / "code", ignore=lambda folder, names: {name for name in names if name.startswith(".")}
+    )
+    done = subprocess.run(
+        ["make", ".venv/.run"],
+        cwd=tmp_path / "code",
+        env={"PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "python3-venv" in done.stdout
+    assert not (tmp_path / "code" / ".venv").exists()
