@@ -93,7 +93,7 @@ def _reading(results: Results) -> str:
     doubled = {name: sum(results.values("drain", name, "doubled")) for name in SYSTEMS}
     sentences = [
         "The job is the same everywhere: append one line to a file. This project writes two rows for each "
-        "(notification and attempt); no peer keeps any, apart from its queue's own.",
+        "(notification and attempt); the peers keep only what their queue keeps.",
         "A drain is over when the last line is in the file and, for this project, the last row says `sent`.",
         "*Reply → line* is from the complete answer to the line in the file (a line that was there first counts "
         "as 0), *POST → line* from the first byte sent.",
@@ -101,8 +101,8 @@ def _reading(results: Results) -> str:
         "(`synchronous=NORMAL`), PostgreSQL and huey at each commit.",
         *(
             [
-                "The HTTP clients are a process of their own. In a closed loop each takes a new connection four times "
-                "a second, so that they spread over the web processes; it took there "
+                "The HTTP clients are a process of their own. For *POST/s* each client opens a new connection four "
+                "times a second, so that they spread over the web processes; that process took "
                 f"{100 * min(shares):.0f} to {100 * max(shares):.0f} % of one core."
             ]
             if shares
