@@ -36,7 +36,16 @@ class ASCII(EmailPolicy):
         return super(ASCII, policy).fold_binary(name, value)
 
 
-POLICY = ASCII(linesep="\r\n", cte_type="7bit", max_line_length=76)
+FOLDED = ASCII(max_line_length=76)
+POLICY = FOLDED.clone(linesep="\r\n", cte_type="7bit")
+
+
+class Mail(EmailMultiAlternatives):
+    """A mailer that writes it out itself (Amazon's, the console) folds it as we do, or the link would be none."""
+
+    def message(self, *, policy: Any = FOLDED) -> Any:
+        return super().message(policy=policy)
+
 
 METADATA = "notification"  # the name under which a provider is told the notification's id
 
@@ -158,7 +167,7 @@ class EmailChannel(BaseChannel):
         recipient = message.meant_for or message.recipient
         headers |= unsubscribe.headers(unsubscribe.Scope(recipient, message.category, message.id))
         try:
-            mail = EmailMultiAlternatives(
+            mail = Mail(
                 subject=message.subject or options.subject,
                 body=message.body,
                 from_email=options.from_email,
