@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 from django.db import connection, transaction
 
 from notifications import tasks
@@ -156,3 +156,12 @@ def test_welcome_makes_nobody_in_production() -> None:
     """Without DEBUG there is no user nobody asked for."""
     assert "createsuperuser" in run("welcome")
     assert get_user_model().objects.count() == 0
+
+
+def test_the_help_of_qcluster_is_ours() -> None:
+    """django-q2's says that on Linux `-n` is not to be used: here it is."""
+    text = (
+        load_command_class("notifications", "qcluster").create_parser("manage.py", "qcluster").format_help()
+    )
+    assert "ALT_CLUSTERS" in text
+    assert "Q_CLUSTER_NAME" not in text

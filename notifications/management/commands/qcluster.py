@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.core.management import CommandError
+from django.core.management import CommandError, CommandParser
 from django_q.management.commands import qcluster
 
 from notifications import housekeeping
@@ -18,6 +18,16 @@ class Command(qcluster.Command):  # type: ignore[misc]
     # What the cluster does beside its tasks, every `housekeeping_interval` seconds.
     housekeeping: Callable[[], object] | None = staticmethod(housekeeping.housekeep)
     housekeeping_interval = 2.0
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """django-q2's options. Its help sends people to a variable of the environment, which ours does not need."""
+        parser.add_argument("--run-once", action="store_true", help="work off what is due, then stop")
+        parser.add_argument(
+            "-n",
+            "--name",
+            dest="cluster_name",
+            help="the queue to work on: one of Q_CLUSTER['ALT_CLUSTERS'] (default: that of Q_CLUSTER)",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if name := options.get("cluster_name"):
