@@ -10,6 +10,7 @@ from environs import EnvError
 
 from project.database import tuned
 from project.environment import EXAMPLES, HOST, Environment, address, limit, port, rate, server
+from tests.processes import free_port, manage
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -143,3 +144,15 @@ def test_a_pool_keeps_the_connections() -> None:
     assert tuned(parse("postgres://host/name"))["CONN_MAX_AGE"] is None
     pooled = tuned(parse("postgres://host/name?pool=true"))
     assert (pooled["CONN_MAX_AGE"], pooled["OPTIONS"]["pool"]) == (0, True)
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize("url", ["postgres://postgres@127.0.0.1:{port}/x", "sqlite:///{folder}/db.sqlite3"])
+def test_a_database_that_cannot_be_used(tmp_path: Path, url: str) -> None:
+    """`make run` begins with `migrate`: one line says that nobody is there, or that there can be no file."""
+    (tmp_path / "db.sqlite3").symlink_to(tmp_path / "nowhere" / "db.sqlite3")
+    done = manage("migrate", env={"DATABASE_URL": url.format(port=free_port(), folder=tmp_path)})
+    [line] = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert re.fullmatch(r"The database cannot be used \(.+\)\. Is DATABASE_URL right\?", line)
