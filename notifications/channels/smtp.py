@@ -74,7 +74,16 @@ class Session:
             raise DeliveryError(
                 f"The connection broke before the answer: {error}", unknown=True, phase="data"
             ) from error
-        if code != 250:
+        if code // 100 not in (2, 4, 5):  # no answer to that: the next one would not be to what is asked next
+            self._hang_up()
+            raise DeliveryError(
+                f"The mail server's answer is none: {code} {_text(text)}",
+                unknown=True,
+                code=str(code),
+                response=_text(text),
+                phase="data",
+            )
+        if code // 100 != 2:
             raise self._refusal("data", code, text)
         return SendResult(sent=True, code=str(code), response=_text(text), phase="data")
 
@@ -83,6 +92,12 @@ class Session:
         with suppress(OSError):
             self.mailer.close()
         self.mailer.connection = None
+
+    def _hang_up(self) -> None:
+        """Without a QUIT: a server that is closing, or at another step, may never answer it."""
+        if self.smtp is not None:
+            self.smtp.close()
+        self.close()
 
     def _greet(self) -> None:
         try:
@@ -97,10 +112,12 @@ class Session:
         except OSError as error:
             self.close()
             raise Broken(phase, error) from error
-        if code == 421 or not 200 <= code < 600:  # closing, or no SMTP at all
-            self.close()
+        # The first digit says what it comes to, also of a code that nobody knows (RFC 5321 4.2).
+        wanted = 3 if phase == "data" else 2
+        if code == 421 or code // 100 not in (wanted, 4, 5):  # closing, or not an answer to this
+            self._hang_up()
             raise Broken(phase, _text(text), str(code), _text(text))
-        if code not in ((354,) if phase == "data" else (250, 251)):
+        if code // 100 != wanted:
             raise self._refusal(phase, code, text)
 
     def _refusal(self, phase: str, code: int, text: bytes) -> DeliveryError:
@@ -108,9 +125,11 @@ class Session:
         sender, or for want of a login, it is about this service, and somebody will set that right."""
         if self.smtp is not None:
             try:
-                self.smtp.rset()
+                forgotten = self.smtp.rset()[0] // 100 == 2
             except OSError:
-                self.close()
+                forgotten = False
+            if not forgotten:
+                self._hang_up()
         permanent = code >= 500 and phase != "mail" and code not in (530, 535)
         answer = _text(text)
         return DeliveryError(

@@ -120,11 +120,19 @@ def test_only_ascii_before_the_at(email: Any) -> None:
         ("rcpt", "530 5.7.0 log in first", (False, False, False, "530", "rcpt")),
         ("rcpt", "556 5.1.10 no mail here", (False, True, False, "556", "rcpt")),
         ("rcpt", "251 2.1.5 will forward", (True, False, False, "250", "data")),
+        ("rcpt", "252 2.1.5 cannot tell, but take it", (True, False, False, "250", "data")),
+        ("mail", "200 2.1.0 ok", (True, False, False, "250", "data")),
+        ("rcpt", "354 not an answer to that", (False, False, False, "354", "rcpt")),
+        ("data", "250 not an answer to that", (False, False, False, "250", "data")),
         ("rcpt", DROP, (False, False, False, "", "rcpt")),
         ("data", DROP, (False, False, False, "", "data")),
         ("end", "452 4.2.2 full", (False, False, False, "452", "data")),
         ("end", "554 5.1.1 said too late", (False, True, False, "554", "data")),
         ("end", "554 5.6.0 spam", (False, True, False, "554", "data")),
+        ("end", "200 2.0.0 taken", (True, False, False, "200", "data")),
+        ("end", "251 2.0.0 taken, and forwarded", (True, False, False, "251", "data")),
+        ("end", "354 still?", (False, False, True, "354", "data")),
+        ("end", "taken", (False, False, True, "-1", "data")),
         ("end", DROP, (False, False, True, "", "data")),
     ],
 )
@@ -223,6 +231,15 @@ def test_a_server_that_hangs_up_after_a_refusal(email: Any, where: str) -> None:
         results = email(server.port).send([message("bob@example.com"), message("a@example.com")])
     assert [(result.sent, result.code) for result in results] == [(False, "450"), (True, "250")]
     assert server.connections == 2
+
+
+def test_what_is_no_answer_ends_the_connection(email: Any) -> None:
+    """Whatever else is read from it would be the answer to something else: the next message has a new connection."""
+    stray = "note: disk is slow\r\n250 2.0.0 queued as 7"
+    with serving(lambda at, to: stray if at == "end" and "bob" in to else None) as server:
+        results = email(server.port).send([message("bob@example.com"), message("a@example.com")])
+    assert [summary(result)[:3] for result in results] == [(False, False, True), (True, False, False)]
+    assert [len(server.messages), server.connections] == [1, 2]
 
 
 def test_failover(email: Any) -> None:
