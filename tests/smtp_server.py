@@ -40,8 +40,9 @@ class Conversation(socketserver.StreamRequestHandler):
         envelope: list[str] = []
         while line := self.rfile.readline().decode().strip():
             verb, argument = line.split(" ", 1)[0].upper(), line.partition(":")[2]
-            if verb == "EHLO":
-                self.wfile.write(b"250 here\r\n")
+            if verb in ("EHLO", "AUTH"):
+                if not self.say(verb.lower(), "", "250 here" if verb == "EHLO" else "235 welcome"):
+                    return
             elif verb == "RSET":
                 envelope = []
                 if not self.say("rset", "", "250 forgotten"):

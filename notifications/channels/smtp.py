@@ -42,12 +42,13 @@ class Session:
         """Raises Broken, whatever the server said: an answer before the first message is no message's matter."""
         try:
             self.mailer.open()
-        except (OSError, UnicodeError) as error:  # the second: a host or a password that has no form in ASCII
+            # The end of the data is a packet of its own; it need not wait for the ones before.
+            self.smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except (OSError, ValueError) as error:
+            # The second: a host or a password that has no form in ASCII, or a login that goes on in no base64.
             code, text = getattr(error, "smtp_code", ""), getattr(error, "smtp_error", b"")
             self.close()
             raise Broken("connect", error, str(code), _text(text)) from error
-        # The end of the data is a packet of its own; it need not wait for the ones before.
-        self.smtp.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, sender: str, recipient: str, content: bytes) -> SendResult:
         """Send one message. Raises DeliveryError for what the server refused, Broken for what never began."""

@@ -83,3 +83,21 @@ def test_a_mailers_own_timeout(email: Any, settings: Any) -> None:
         [result] = channel.send([message()])
         gate.set()
     assert (result.sent, result.phase) == (False, "rcpt")
+
+
+def test_a_login_that_goes_wrong_half_way(email: Any, settings: Any) -> None:
+    """What the server asks for is no base64 (RFC 4954): nobody was reached. Those before it are sent, once."""
+    said = {"auth": iter(["235 welcome", "334 x"]), "mail": iter(["250 ok", "421 4.7.0 enough"])}
+
+    def answers(at: str, argument: str) -> str | None:
+        return "250-here\r\n250 AUTH LOGIN" if at == "ehlo" else next(said.get(at, iter(())), None)
+
+    channel = email(1)
+    with serving(answers) as server:
+        options = {"host": "127.0.0.1", "port": server.port, "username": "u", "password": "p"}
+        settings.MAILERS = {"default": {"BACKEND": SMTP, "OPTIONS": options}}
+        results = channel.send([message(), message("bob@example.com")])
+    assert [summary(result) for result in results] == [
+        (True, False, False, "250", "data"),
+        (False, False, False, "", "connect"),
+    ]
