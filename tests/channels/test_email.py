@@ -118,6 +118,13 @@ def test_only_ascii_before_the_at(email: Any) -> None:
         ("rcpt", "421 4.3.2 closing", (False, False, False, "421", "rcpt")),
         ("rcpt", "450 5.1.1 not that it is gone", (False, False, False, "450", "rcpt")),
         ("rcpt", "530 5.7.0 log in first", (False, False, False, "530", "rcpt")),
+        ("rcpt", "550 5.1.8 no such domain", (False, False, False, "550", "rcpt")),
+        (
+            "rcpt",
+            "553 5.7.1 <shop@example.org>: Sender address rejected",
+            (False, False, False, "553", "rcpt"),
+        ),
+        ("rcpt", "550-not a user here\r\n550 Sender verify failed", (False, False, False, "550", "rcpt")),
         ("rcpt", "556 5.1.10 no mail here", (False, True, False, "556", "rcpt")),
         ("rcpt", "251 2.1.5 will forward", (True, False, False, "250", "data")),
         ("rcpt", "252 2.1.5 cannot tell, but take it", (True, False, False, "250", "data")),
