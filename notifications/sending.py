@@ -41,6 +41,7 @@ def _message(claim: Claim, to: str) -> Message:
         subject=claim.subject,
         body=claim.message,
         created_at=claim.created_at,
+        due_at=claim.due_at,
         attempt=claim.attempt,
         html=claim.html,
         category=claim.category,

@@ -30,6 +30,7 @@ class Message:
     html: str = ""  # the body once more, for channels that can show it
     category: str = ""  # what one can unsubscribe from
     meant_for: str = ""  # the recipient it was accepted for, where it is redirected to `recipient`
+    due_at: datetime | None = None  # what it was scheduled for; otherwise `created_at`, or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,8 @@ class Options:
 class EmailChannel(BaseChannel):
     """One message to one recipient, on as few connections as there can be.
 
-    `Message-ID` is the notification's id and `Date` the time it was accepted: a message that is sent twice is
-    the same message. Answers and phases are kept on the attempt; see `smtp` for what is tried again.
+    `Message-ID` is the notification's id and `Date` the time it was accepted, or scheduled for: a message that is
+    sent twice is the same message. Answers and phases are kept on the attempt; see `smtp` for what is tried again.
     """
 
     concurrent = True
@@ -159,7 +159,8 @@ class EmailChannel(BaseChannel):
         """The mail, and what of it goes over SMTP; or why it cannot be one."""
         headers = {
             "Message-ID": f"<{message.id}@{options.domain or options.sender.rpartition('@')[2]}>",
-            "Date": format_datetime(message.created_at),  # of acceptance, on every attempt
+            # On every attempt. One that waited for its time would be sorted by that of the order, weeks back.
+            "Date": format_datetime(message.due_at or message.created_at),
             "Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
         }
         if message.meant_for:

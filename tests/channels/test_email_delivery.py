@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from notifications import tasks
@@ -87,6 +89,22 @@ def test_greylisting(ann: Any, step: str) -> None:
     ]
     assert {mail["Message-ID"] for mail in server.seen} == {f"<{row.pk}@example.org>"}
     assert len(server.messages) == 1
+
+
+@pytest.mark.slow
+def test_the_date_of_a_scheduled_one(ann: Any, accepted: Accept) -> None:
+    """It is of the time it was scheduled for, to the second: by its Date a mail program sorts it."""
+    with serving() as server:
+        at_once, later = ann(server), timezone.now() + timedelta(days=30)
+        scheduled = accepted(channel="email", recipient="bob@example.com", due_at=later)
+        Notification.objects.update(next_attempt_at=Now())
+        for row in (at_once, scheduled):
+            deliver(row)
+    dates = {mail["To"]: mail["Date"].datetime for mail in server.messages}
+    assert dates == {
+        "ann@example.com": at_once.created_at.replace(microsecond=0),
+        "bob@example.com": scheduled.due_at.replace(microsecond=0),
+    }
 
 
 @pytest.mark.slow
