@@ -90,6 +90,8 @@ def test_cancel_wins_or_loses_never_both(accepted: Accept) -> None:
         ("message", "x" * 10_001, "at most 10000"),
         ("message", "null\0", "Null"),
         ("subject", "two\nlines", "one line"),
+        ("subject", "two\u2028lines", "one line"),
+        ("subject", "two\x85", "one line"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_stored(
