@@ -8,6 +8,8 @@ from typing import Any
 
 from project.environment import DEBUG, env, port, server
 
+IMPLICIT = 465  # where TLS begins with the first byte (RFC 8314), and not by STARTTLS
+
 mailers: dict[str, dict[str, Any]] = {}
 if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmark, mailgun, amazon_ses, …
     mailers["default"] = {
@@ -15,14 +17,17 @@ if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmar
         "OPTIONS": env.pairs("EMAIL_PROVIDER_OPTIONS"),
     }
 if host := env.str("EMAIL_SMTP_HOST", default="", validate=server):
+    number = env.int("EMAIL_SMTP_PORT", default=587, validate=port)
+    tls = env.bool("EMAIL_SMTP_TLS", default=True)
     mailers["smtp" if provider else "default"] = {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": host,
-            "port": env.int("EMAIL_SMTP_PORT", default=587, validate=port),
+            "port": number,
             "username": env.str("EMAIL_SMTP_USER", default=""),
             "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
-            "use_tls": env.bool("EMAIL_SMTP_TLS", default=True),
+            "use_tls": tls and number != IMPLICIT,
+            "use_ssl": tls and number == IMPLICIT,
         },
     }
 if DEBUG and not mailers:

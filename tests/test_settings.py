@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +54,22 @@ def test_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
     done = load(tmp_path, **{"SECRET_KEY": "x", "EMAIL_SMTP_HOST": "mail.example.com", name: value})
     assert done.returncode != 0
     assert name in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (587, True, False)),
+        ({"EMAIL_SMTP_PORT": "465"}, (465, False, True)),
+        ({"EMAIL_SMTP_PORT": "465", "EMAIL_SMTP_TLS": "off"}, (465, False, False)),
+        ({"EMAIL_SMTP_PORT": "25", "EMAIL_SMTP_TLS": "off"}, (25, False, False)),
+    ],
+)
+def test_how_tls_begins(tmp_path: Path, given: dict[str, str], expected: Any) -> None:
+    """At 465 a server waits for it and says nothing before: who waits for its greeting waits in vain (RFC 8314)."""
+    done = load(tmp_path, "MAILERS", **{"SECRET_KEY": "x", "EMAIL_SMTP_HOST": "mail.example.com", **given})
+    options = ast.literal_eval(done.stdout)["MAILERS"]["default"]["OPTIONS"]
+    assert (options["port"], options["use_tls"], options["use_ssl"]) == expected
 
 
 def test_a_command_says_the_line_alone() -> None:
