@@ -6,7 +6,7 @@ console. With neither there is no e-mail.
 
 from typing import Any
 
-from project.environment import DEBUG, env, port, server
+from project.environment import DEBUG, env, port, refusal, server
 
 IMPLICIT = 465  # where TLS begins with the first byte (RFC 8314), and not by STARTTLS
 
@@ -19,13 +19,19 @@ if provider := env.str("EMAIL_PROVIDER", default=""):  # anymail's name: postmar
 if host := env.str("EMAIL_SMTP_HOST", default="", validate=server):
     number = env.int("EMAIL_SMTP_PORT", default=587, validate=port)
     tls = env.bool("EMAIL_SMTP_TLS", default=True)
+    user, password = env.str("EMAIL_SMTP_USER", default=""), env.str("EMAIL_SMTP_PASSWORD", default="")
+    # Without one of them, Django logs in with neither.
+    if user and not password:
+        raise refusal("EMAIL_SMTP_PASSWORD", "It is not set, but EMAIL_SMTP_USER is.")
+    if password and not user:
+        raise refusal("EMAIL_SMTP_USER", "It is not set, but EMAIL_SMTP_PASSWORD is.")
     mailers["smtp" if provider else "default"] = {
         "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
         "OPTIONS": {
             "host": host,
             "port": number,
-            "username": env.str("EMAIL_SMTP_USER", default=""),
-            "password": env.str("EMAIL_SMTP_PASSWORD", default=""),
+            "username": user,
+            "password": password,
             "use_tls": tls and number != IMPLICIT,
             "use_ssl": tls and number == IMPLICIT,
         },

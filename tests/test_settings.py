@@ -57,6 +57,16 @@ def test_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "missing"),
+    [("EMAIL_SMTP_USER", "EMAIL_SMTP_PASSWORD"), ("EMAIL_SMTP_PASSWORD", "EMAIL_SMTP_USER")],
+)
+def test_half_a_login(tmp_path: Path, given: str, missing: str) -> None:
+    """With a name alone nobody logs in, and each e-mail would be refused for want of it."""
+    done = load(tmp_path, **{"SECRET_KEY": "x", "EMAIL_SMTP_HOST": "mail.example.com", given: "x"})
+    assert f"Environment variable {missing}: It is not set, but {given} is." in done.stderr
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({}, (587, True, False)),
