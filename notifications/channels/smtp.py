@@ -16,9 +16,13 @@ from .base import SendResult
 # RFC 3463: 5.1.1 no such mailbox, 5.1.2 no such domain, 5.1.10 it takes no mail
 NO_MAILBOX = re.compile(r"\b5\.1\.(1|2|10)\b")
 
-# 5.1.7 and 5.1.8 are about the sender's address. Postfix and Exim hear the recipient before they refuse a sender, and
-# have words for it, but not always a code of its own.
-SENDER = re.compile(r"5\.1\.[78]\b|.*\bsender (address rejected|verify failed)", re.IGNORECASE | re.DOTALL)
+# 5.1.7 and 5.1.8 are about the sender's address. Postfix and Exim hear the recipient before they refuse a sender or a
+# client, and have words for it, but not always a code of its own.
+OURS = re.compile(
+    r"5\.1\.[78]\b|.*\b(sender (address rejected|verify failed)|helo command rejected"
+    r"|client host (\S+ )?(rejected|blocked))",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class Broken(Exception):
@@ -127,8 +131,8 @@ class Session:
 
     def _refusal(self, phase: str, code: int, text: bytes) -> DeliveryError:
         """Note [Whose matter it is]: 4xx is tried again. 5xx ends a message at its recipient or its content; at the
-        sender, whenever it is told, or for want of a login, it is about this service, and somebody will set that
-        right."""
+        sender or this host, whenever it is told, or for want of a login, it is about this service, and somebody will
+        set that right."""
         if self.smtp is not None:
             try:
                 forgotten = self.smtp.rset()[0] // 100 == 2
@@ -137,7 +141,7 @@ class Session:
             if not forgotten:
                 self._hang_up()
         answer = _text(text)
-        ours = phase == "mail" or code in (530, 535) or SENDER.match(answer)
+        ours = phase == "mail" or code in (530, 535) or OURS.match(answer)
         permanent = code >= 500 and not ours
         return DeliveryError(
             f"The mail server refused ({phase}): {code} {answer}",
