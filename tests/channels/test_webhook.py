@@ -154,6 +154,7 @@ BEGIN = b"HTTP/1.1 200 OK\r\n"
         pytest.param(drip(b"x", b"HTTP/1.1 2"), id="a status line that never ends"),
         pytest.param(drip(b"X-A: b\r\n", BEGIN), id="headers without end"),
         pytest.param(drip(b"HTTP/1.1 100 Continue\r\n\r\n"), id="continue, for ever"),
+        pytest.param(drip(b"HTTP/1.1 102 Processing\r\n\r\n"), id="processing, for ever"),
     ],
 )
 def test_no_answer_in_time(receiver: Receiver, behaviour: Callable[[Handler], None]) -> None:
@@ -174,6 +175,21 @@ def test_an_answer_that_is_none(receiver: Receiver, reply: bytes) -> None:
     result = send(receiver)
     assert (result.sent, result.unknown, result.phase) == (False, True, "response")
     assert "OpenSSH" not in result.error
+
+
+@pytest.mark.parametrize("status", [204, 410])
+def test_what_is_announced_before_the_answer(receiver: Receiver, status: int) -> None:
+    """It is passed over, whatever and however much it is (RFC 9110, 15.2): the answer behind it counts."""
+
+    def behaviour(handler: Handler) -> None:
+        for interim in ("102 Processing", "103 Early Hints\r\nLink: </a>; rel=preload", "199 Soon"):
+            handler.connection.sendall(f"HTTP/1.1 {interim}\r\n\r\n".encode())
+        handler.answer(status)
+
+    receiver.behaviour = behaviour
+    result = send(receiver)
+    assert (result.sent, result.permanent, result.unknown) == (status == 204, status == 410, False)
+    assert (result.code, result.phase, len(receiver.posts)) == (str(status), "response", 1)
 
 
 @pytest.mark.slow
