@@ -64,6 +64,7 @@ def _share(alias: str, parcels: Parcels, reschedule: Reschedule, lease: timedelt
         finally:
             senders().release(reserved - len(chunks))
         for chunk in chunks:
+            parcels.begun = True
             senders().run(_go_on, alias, chunk, parcels, reschedule, lease, using)
 
 

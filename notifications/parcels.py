@@ -16,7 +16,7 @@ class Parcels:
     def __init__(self, ids: Iterable[str]) -> None:
         self.waiting = deque(batched(ids, TOGETHER))
         self.in_hand = 0  # taken, and not yet claimed
-        self.begun = False
+        self.begun = False  # by a thread, which goes on with what is waiting
         self.changed = threading.Condition()
 
     @property
@@ -30,7 +30,6 @@ class Parcels:
         with self.changed:
             parcels = [self.waiting.popleft() for _ in range(min(count, len(self.waiting)))]
             self.in_hand += len(parcels)
-            self.begun = True
         claimed = False
         try:
             yield [id for parcel in parcels for id in parcel]

@@ -104,6 +104,21 @@ def test_beside_others(mails: Any, accepted: Accept) -> None:
 
 @pytest.mark.slow
 @in_database
+def test_those_that_a_limit_puts_off(mails: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gets its time at once: where no thread has begun, there is none to wait for."""
+    with serving() as server:
+        ids = mails(server, 31)
+        limited = {**settings.CHANNELS["email"], "LIMITS": {"MAX_PER_SECOND": 0.01}}
+        settings.CHANNELS = {**settings.CHANNELS, "email": limited}
+        tasks.deliver_slowly.call(ids[:1])
+        wait_until(at_rest)
+        monkeypatch.setattr(concurrent, "GROW", "no time at all")  # nobody can wait for so long
+        tasks.deliver_slowly.call(ids[1:])
+    assert (sent(), Notification.objects.filter(slot_at__isnull=False).count()) == (1, 30)
+
+
+@pytest.mark.slow
+@in_database
 def test_a_claim_that_fails_on_a_thread(mails: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parcel waits again, and is begun by another thread: nothing is left to the sweep."""
     monkeypatch.setattr(concurrent, "GROW", 0.01)
