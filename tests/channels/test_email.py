@@ -109,6 +109,24 @@ def test_only_ascii_before_the_at(email: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "from_email",
+    [
+        "shop@example.org",
+        '"Shop, Inc." <shop@example.org>',
+        "Shop. Inc <shop@example.org>",
+        "Gr\u00fc\u00dfe <shop@example.org> ",
+    ],
+)
+def test_names_of_a_sender(email: Any, from_email: str) -> None:
+    """Any that a header can have, also in the form that is out of date."""
+    with serving() as server:
+        [result] = email(server.port, from_email=from_email).send([message()])
+        assert run_checks(tags=["notifications"]) == []
+    assert result.sent
+    assert server.messages[0]["From"].addresses[0].addr_spec == "shop@example.org"
+
+
+@pytest.mark.parametrize(
     ("step", "answer", "expected"),
     [
         ("connect", "554 5.7.1 not you", (False, False, False, "554", "connect")),
@@ -299,6 +317,10 @@ def test_header_injection(email: Any) -> None:
         ({"from_email": "nobody"}, "notifications.E020"),
         ({"from_email": "b\u00fcro@example.org"}, "notifications.E020"),
         ({"from_email": f"shop@{'b' * 64}.example"}, "notifications.E020"),
+        ({"from_email": "Shop shop@example.org"}, "notifications.E020"),
+        ({"from_email": "Shop <shop@example.org"}, "notifications.E020"),
+        ({"from_email": "Shop\n<shop@example.org>"}, "notifications.E020"),
+        ({"from_email": "a@example.org, b@example.org"}, "notifications.E020"),
         ({"timeout": 0}, "notifications.E020"),
         ({"data_timeout": 0}, "notifications.E020"),
         ({"mailers": "default"}, "notifications.E020"),
