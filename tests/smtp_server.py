@@ -55,6 +55,8 @@ class Conversation(socketserver.StreamRequestHandler):
             elif verb == "DATA":
                 if not self.say("data", "", "354 go on"):
                     return
+                if self.server.answers("content", "") == DROP:
+                    return  # with most of it unread, so that the client is reset
                 lines = iter(self.rfile.readline, b".\r\n")
                 content = b"".join(line.removeprefix(b".") for line in lines)
                 self.server.contents.append(content)

@@ -70,12 +70,12 @@ class Session:
         lines = re.sub(rb"(?m)^\.", b"..", content)  # RFC 5321 4.5.2
         try:
             smtp.send(lines if lines.endswith(b"\r\n") else lines + b"\r\n")
+            smtp.send(b".\r\n")
         except OSError as error:
             self.close()  # without its last line the server must not take it
             raise DeliveryError(f"The connection broke: {error}", phase="data") from error
         try:
             smtp.sock.settimeout(self.data_timeout)
-            smtp.send(b".\r\n")
             code, text = smtp.getreply()
             smtp.sock.settimeout(self.mailer.timeout)
         except OSError as error:

@@ -1,5 +1,7 @@
 """E-mail, against a server that speaks SMTP: what goes out, and what each way of breaking comes to."""
 
+import select
+import smtplib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Event
@@ -206,6 +208,23 @@ def test_a_batch_does_not_take_for_ever(email: Any, monkeypatch: pytest.MonkeyPa
     with serving() as server:
         [result] = email(server.port).send([message()])
     assert (summary(result), server.connections) == ((False, False, False, "", "connect"), 0)
+
+
+def test_a_server_that_hangs_up_before_the_last_line(email: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot have taken it: tried again, and not unknown."""
+    send = smtplib.SMTP.send
+
+    def until_reset(smtp: Any, data: bytes) -> None:
+        send(smtp, data)
+        if len(data) > 100:  # the content
+            poll = select.poll()
+            poll.register(smtp.sock, 0)  # for errors alone, of which a reset is one
+            assert poll.poll(30_000)
+
+    monkeypatch.setattr(smtplib.SMTP, "send", until_reset)
+    with serving(lambda at, to: DROP if at == "content" else None) as server:
+        [result] = email(server.port).send([message()])
+    assert summary(result) == (False, False, False, "", "data")
 
 
 def test_one_connection_for_a_batch(email: Any) -> None:
