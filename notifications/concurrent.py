@@ -50,9 +50,12 @@ def _share(alias: str, parcels: Parcels, reschedule: Reschedule, lease: timedelt
 
     Note [Few connections, and nobody behind a stuck one]: it begins with fewer threads than there are parcels, for a
     connection that carries many is cheaper than many that carry few. What is still waiting a moment later gets more of
-    them. A parcel is claimed when it is begun, so that a slow send holds up no more than the rest of its own.
+    them. A parcel is claimed when it is begun, so that a slow send holds up no more than the rest of its own. Where a
+    limit puts all of a round off, the next one is looked at at once: it may be in time for its own.
     """
-    while not parcels.are_claimed(within=GROW if parcels.begun else 0):
+    patience = 0.0
+    while not parcels.are_claimed(within=patience):
+        patience = GROW
         if not parcels.waiting:  # the last ones are being claimed
             continue
         reserved = senders().reserve(parcels.threads)
@@ -63,8 +66,9 @@ def _share(alias: str, parcels: Parcels, reschedule: Reschedule, lease: timedelt
                 chunks = list(batched(claims, TOGETHER))
         finally:
             senders().release(reserved - len(chunks))
+        patience = GROW if chunks else 0.0
         for chunk in chunks:
-            parcels.begun = True
+            parcels.begin()
             senders().run(_go_on, alias, chunk, parcels, reschedule, lease, using)
 
 
@@ -77,15 +81,18 @@ def _go_on(
     using: str,
 ) -> None:
     """Send these, and what else is waiting, over what the channel keeps open meanwhile."""
-    with channels[alias].together():
-        send_and_settle(claims, reschedule, lease, using)
-        for _ in range(MOST - 1):
-            with parcels.taken(1) as chosen:
-                claims = pacing.claim(chosen, lease, using, reschedule) if chosen else []
-            if not chosen:
-                return
-            if claims:
-                send_and_settle(claims, reschedule, lease, using)
+    try:
+        with channels[alias].together():
+            send_and_settle(claims, reschedule, lease, using)
+            for _ in range(MOST - 1):
+                with parcels.taken(1) as chosen:
+                    claims = pacing.claim(chosen, lease, using, reschedule) if chosen else []
+                if not chosen:
+                    return
+                if claims:
+                    send_and_settle(claims, reschedule, lease, using)
+    finally:
+        parcels.end()
 
 
 def _divided(ids: Iterable[str], using: str) -> tuple[list[str], list[tuple[str, Parcels]]]:

@@ -16,7 +16,7 @@ class Parcels:
     def __init__(self, ids: Iterable[str]) -> None:
         self.waiting = deque(batched(ids, TOGETHER))
         self.in_hand = 0  # taken, and not yet claimed
-        self.begun = False  # by a thread, which goes on with what is waiting
+        self.working = 0  # threads, which go on with what is waiting
         self.changed = threading.Condition()
 
     @property
@@ -41,7 +41,21 @@ class Parcels:
                     self.waiting.extendleft(reversed(parcels))
                 self.changed.notify_all()
 
-    def are_claimed(self, *, within: float) -> bool:
-        """Wait until none is left, at most so many seconds."""
+    def begin(self) -> None:
+        """A thread begins, which will `end`."""
         with self.changed:
-            return self.changed.wait_for(lambda: not (self.waiting or self.in_hand), within)
+            self.working += 1
+
+    def end(self) -> None:
+        with self.changed:
+            self.working -= 1
+            self.changed.notify_all()
+
+    def are_claimed(self, *, within: float) -> bool:
+        """Wait until none is left, or no thread is there to take it; at most so many seconds. Whether none is left."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._is_over() or not (self.working or self.in_hand), within)
+            return self._is_over()
+
+    def _is_over(self) -> bool:
+        return not (self.waiting or self.in_hand)
