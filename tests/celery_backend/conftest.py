@@ -145,6 +145,8 @@ def own_queues(url: str, prefix: str) -> Iterator[None]:
         with Connection(url) as connection:
             for level in (".urgent", "", ".background"):
                 channel = connection.channel()
+                if url.startswith("redis"):  # where it knows only the queues that it has made
+                    channel.client.delete(f"{prefix}default{level}")
                 channel.queue_delete(f"{prefix}default{level}")
             channel.exchange_delete(f"{prefix}default")
 

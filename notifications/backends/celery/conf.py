@@ -66,9 +66,35 @@ def check_options(alias: str, options: dict[str, Any]) -> Iterator[CheckMessage]
 
 
 def _is_broker(url: str) -> bool:
+    """Several servers stand between semicolons: the next is tried where one is away."""
+    servers = url.split(";")
+    return len({server[:4] for server in servers}) == 1 and all(map(_is_server, servers))
+
+
+def _is_server(url: str) -> bool:
+    scheme, _, rest = url.partition("://")  # as Celery takes it: neither blanks nor capitals
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:  # of the port, too
         return False
-    return parts.scheme in SCHEMES and port != 0
+    if scheme not in SCHEMES or parts.scheme != scheme or rest != rest.strip() or port == 0:
+        return False
+    if scheme.startswith("redis") and parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+        return False
+    return not parts.query or _takes_query(url)
+
+
+def _takes_query(url: str) -> bool:
+    """Whether the client makes something of what stands behind the question mark."""
+    if url.startswith("amqp") and "ssl_" in urlsplit(url).query:  # they are Redis's
+        return False
+    try:
+        from kombu.connection import Connection
+
+        Connection(url)  # type: ignore[no-untyped-call]
+    except ImportError:
+        return True  # another check names what is missing
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True

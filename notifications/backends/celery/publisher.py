@@ -141,7 +141,7 @@ class Publisher:
     def _connect(self) -> Any:
         if self.connection is None:
             self.connection = celery_app(self.alias).connection_for_write(heartbeat=0)
-        self.connection.ensure_connection(max_retries=0, timeout=self.options.connect_timeout)
+        self.connection.ensure_connection(max_retries=max(len(self.connection.alt) - 1, 0))
         return self.connection
 
     def _disconnect(self) -> None:
