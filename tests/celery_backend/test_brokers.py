@@ -1,17 +1,22 @@
 """Publishing to real brokers that do not do what they should."""
 
+import socket
+import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from notifications.backends.celery.app import celery_app
+from notifications.backends.celery.conf import Options
 from notifications.backends.celery.publisher import Publisher, forget, publish_due, publisher
 from tests.celery_backend.conftest import BROKERS, own_queues, require
-from tests.processes import free_port
+from tests.processes import free_port, wait_until
 from tests.queue import tasks
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
@@ -49,6 +54,73 @@ def broker(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def prefix() -> str:
     return f"test-{uuid.uuid4().hex}."
+
+
+class Line:
+    """A line to a server that may fall silent: both ends stay connected, and nothing arrives."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.server = parts.hostname or "127.0.0.1", parts.port or 0
+        self.speaks = threading.Event()
+        self.speaks.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.sockets = [self.listener]
+        netloc = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        self.url = urlunsplit(parts._replace(netloc=f"{netloc}127.0.0.1:{self.listener.getsockname()[1]}"))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, far = self.listener.accept()[0], socket.create_connection(self.server)
+                self.sockets += [near, far]
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self.speaks.wait()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self.speaks.set()
+        for each in self.sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@pytest.fixture
+def line(broker: str) -> Iterator[Line]:
+    line = Line(broker)
+    yield line
+    line.close()
+
+
+def test_a_broker_that_falls_silent_counts_as_down(
+    settings: Any, line: Line, broker: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped, or behind a network that swallows all: nobody waits for its answer for ever, and nothing is lost."""
+    monkeypatch.setattr(Options, "answer_timeout", 0.2)
+    with own_queues(broker, prefix), publishing(settings, line.url, prefix, CONNECT_TIMEOUT=0.2) as mine:
+        left_behind(0)
+        assert publish_due("celery") == 1
+        assert mine.waiting() == 1
+        line.speaks.clear()
+        asking = threading.Thread(target=mine.waiting, daemon=True)
+        asking.start()
+        wait_until(lambda: not asking.is_alive())
+        assert mine.is_down
+        mine.closed_until = 0
+        line.speaks.set()
+        assert mine.waiting() == 1
+        line.speaks.clear()
+        left_behind(0)
+        items = OrmQ.objects.count()
+        assert (publish_due("celery"), mine.is_down, OrmQ.objects.count()) == (0, True, items)
 
 
 def test_the_next_server_of_the_url_is_tried(settings: Any, broker: str, prefix: str) -> None:

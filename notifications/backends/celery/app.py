@@ -92,7 +92,7 @@ def _queue_arguments(options: Options) -> dict[str, str] | None:
 
 def _transport_options(options: Options) -> dict[str, Any]:
     if is_amqp(options):
-        return {"confirm_publish": True, "write_timeout": options.connect_timeout + 3}
+        return {"confirm_publish": True, "write_timeout": options.answer_timeout}
     return {
         # What a dead worker held comes back after this time: longer than any task runs.
         "visibility_timeout": options.time_limit + 30,

@@ -21,6 +21,11 @@ class Options:
     fallback: str = ""  # alias of TASKS: where work goes while the broker is down
     lost_after: float = 60.0  # seconds; an older message that the broker no longer has counts as lost
 
+    @property
+    def answer_timeout(self) -> float:
+        """Seconds until a broker counts as down that is connected and does not answer."""
+        return self.connect_timeout + 3
+
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> Self:
         """Unknown keys are left out here; a system check names them."""

@@ -20,7 +20,7 @@ from ..fallback import taker_of
 from ..queue import QueueBackend
 from ..queue.package import Package
 from . import outbox
-from .app import RUN, broker_queues, celery_app, queue_of
+from .app import RUN, broker_queues, celery_app, is_amqp, queue_of
 from .conf import Options
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Publisher:
                             queue=queue_of(self.options, content["queue"], content.get("priority", 0)),
                             producer=producer,
                             retry=False,
-                            confirm_timeout=self.options.connect_timeout + 3,
+                            confirm_timeout=self.options.answer_timeout,
                         )
                         done.append(pk)
             except self._errors():
@@ -139,9 +139,15 @@ class Publisher:
         return waiting
 
     def _connect(self) -> Any:
+        """Nothing that is done with it takes longer than answer_timeout, be the broker stopped in the middle of it."""
         if self.connection is None:
-            self.connection = celery_app(self.alias).connection_for_write(heartbeat=0)
+            limit = {} if is_amqp(self.options) else {"socket_timeout": self.options.answer_timeout}
+            self.connection = celery_app(self.alias).connection_for_write(
+                heartbeat=0, transport_options=limit
+            )
         self.connection.ensure_connection(max_retries=max(len(self.connection.alt) - 1, 0))
+        if is_amqp(self.options):  # not by its read_timeout, which is none with TLS
+            self.connection.connection.sock.settimeout(self.options.answer_timeout)
         return self.connection
 
     def _disconnect(self) -> None:
@@ -152,7 +158,9 @@ class Publisher:
     def _failed(self, error: Exception) -> None:
         self._disconnect()
         self.closed_until = time.monotonic() + PAUSE
-        logger.warning("broker=down alias=%s error=%s", self.alias, type(error).__name__)
+        logger.warning(
+            "broker=down alias=%s error=%s reason=%r", self.alias, type(error).__name__, str(error)
+        )
 
     def _errors(self) -> tuple[type[Exception], ...]:
         """Whatever it is that says that the broker is not there, or that it refuses."""
