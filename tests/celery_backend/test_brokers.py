@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
+from kombu import Connection
 
 from notifications.backends.celery.app import celery_app
 from notifications.backends.celery.conf import Options
@@ -130,3 +131,17 @@ def test_the_next_server_of_the_url_is_tried(settings: Any, broker: str, prefix:
         left_behind(0)
         assert publish_due("celery") == 1
         assert mine.waiting() == 1
+
+
+@pytest.mark.parametrize("broker", ["RabbitMQ"], indirect=True)
+def test_a_message_that_is_refused_holds_up_no_other(settings: Any, broker: str, prefix: str) -> None:
+    """The broker is not down for it: the rest is published, the refused one stays and is tried again later."""
+    with own_queues(broker, prefix), publishing(settings, broker, prefix) as mine:
+        with Connection(broker) as connection:  # with other arguments than ours
+            connection.channel().queue_declare(f"{prefix}default.urgent", durable=True, auto_delete=False)
+        left_behind(5, 0, -5)
+        publish_due("celery")
+        assert not mine.is_down
+        entry = OrmQ.objects.get()
+        assert entry.lock > timezone.now()
+        assert mine.waiting() == 2

@@ -56,6 +56,11 @@ def release(pks: Sequence[int]) -> None:
     _rows().filter(pk__in=pks).update(lock=Now())
 
 
+def postpone(pks: Sequence[int], delay: timedelta) -> None:
+    """Nobody publishes these before `delay` has passed."""
+    _rows().filter(pk__in=pks).update(lock=Now() + Value(delay))
+
+
 def hand_over(items: Sequence[tuple[int, Package]]) -> None:
     """Make them entries of the queue, due now. Their primary keys stay, so whoever looks for a task finds it."""
     by_key: dict[str, list[int]] = {}

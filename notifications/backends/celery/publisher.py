@@ -3,6 +3,10 @@
 Note [A broker that is down costs nobody anything]: no request talks to the broker, only background threads do.
 The first failure opens the breaker: for PAUSE seconds nobody in this process tries, and the entries stay in the
 database for whoever comes first, this process or the housekeeping of any worker.
+
+Note [A message that is refused holds up no other]: RabbitMQ refuses one that is larger than it allows, or whose queue
+exists with other arguments. It would refuse it each time, and whatever stands behind it would never be published. So
+it is passed over, and tried again when REFUSED_FOR has passed.
 """
 
 import logging
@@ -10,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.tasks import task_backends
@@ -26,6 +31,7 @@ from .conf import Options
 logger = logging.getLogger(__name__)
 
 PAUSE = 5.0  # seconds without a try after one that failed
+REFUSED_FOR = timedelta(minutes=1)
 LIMIT = 500  # entries that housekeeping publishes at once
 PROBE_EVERY = 5.0  # seconds between two looks whether the broker is there
 
@@ -53,17 +59,17 @@ class Publisher:
     def publish(self, items: Sequence[Item]) -> bool:
         """Give these to the broker, and delete what it has confirmed. The rest goes to the queue, if it stands in.
 
-        False: it does not, and the rest stays for later.
+        False: it does not, and the rest stays for later. What is refused counts as dealt with.
         """
-        done: list[int] = []
+        left, done, refused = list(items), list[int](), list[int]()
         with self.lock:
             try:
                 if not self.is_down:
-                    self._send(items, done)
+                    self._send(left, done, refused)
             except self._errors() as error:
                 self._failed(error)
-        left = items[len(done) :]
         outbox.delete(done)
+        outbox.postpone(refused, REFUSED_FOR)
         if left and self.is_replaced():
             outbox.hand_over(left)
             logger.warning("broker=down alias=%s handed_over=%d", self.alias, len(left))
@@ -98,13 +104,17 @@ class Publisher:
                 self._failed(error)
                 return 0
 
-    def _send(self, items: Sequence[Item], done: list[int]) -> None:
+    def _send(self, left: list[Item], done: list[int], refused: list[int]) -> None:
+        """Takes away from `left` what is done, and what is refused."""
+        from amqp.exceptions import PreconditionFailed
+
         app = celery_app(self.alias)
         again = self.connection is not None  # one that lay idle may have been cut: that is no failure yet
-        while True:
+        while left:
             try:
                 with app.amqp.Producer(self._connect(), auto_declare=False) as producer:
-                    for pk, content in items[len(done) :]:
+                    while left:
+                        pk, content = left[0]
                         app.send_task(
                             RUN,
                             args=[message(content)],
@@ -115,14 +125,20 @@ class Publisher:
                             confirm_timeout=self.options.answer_timeout,
                         )
                         done.append(pk)
+                        del left[0]
+            except PreconditionFailed as error:  # Note [A message that is refused holds up no other]
+                self._disconnect()
+                pk, content = left.pop(0)
+                refused.append(pk)
+                logger.error(
+                    "task=%s id=%s outcome=refused reason=%r", content["name"], content["id"], str(error)
+                )
             except self._errors():
                 self._disconnect()
                 if not again:
                     raise
                 again = False
-            else:
-                self.seen_at = time.monotonic()
-                return
+        self.seen_at = time.monotonic()
 
     def _waiting(self) -> int:
         waiting = 0
@@ -200,7 +216,8 @@ class Publication(BackgroundTask):
 
 
 def publish_due(alias: str) -> int:
-    """Publish (or hand over) what is due and nobody holds. Returns how many. Any process may call it, at any time."""
+    """Publish (or hand over) what is due and nobody holds. Returns how many it has dealt with. Any process may call it,
+    at any time."""
     mine, count = publisher(alias), 0
     while (not mine.is_down or mine.is_replaced()) and (items := outbox.claim(alias, LIMIT)):
         if not mine.publish(items):
