@@ -108,6 +108,17 @@ def test_async_tasks_and_failures(celery: Publisher, caplog: pytest.LogCaptureFi
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
 
 
+def test_a_task_that_is_cut_off_has_not_finished(
+    celery: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its process is told to end, by a cold shutdown or by SIGTERM to all: the broker gives it to somebody else."""
+    monkeypatch.setattr("billiard.common._should_have_exited", [True])  # as its signal handler leaves it
+    with caplog.at_level(logging.ERROR), pytest.raises(SystemExit):
+        execution.run("celery", content(tasks.leave, 1), redelivered=False)
+    assert not caplog.records, "it has not failed"
+    execution.run("celery", content(tasks.add, 1), redelivered=False)
+
+
 def test_a_message_that_comes_back_is_counted(celery: Publisher) -> None:
     """Counted before the work: what ends its worker each time is given up."""
     poison = content(tasks.leave, 1)

@@ -4,6 +4,10 @@ Note [A message that comes back]: a broker delivers again what was not acknowled
 off while it ran. It cannot be known whether the task killed it. It is counted in the message, put back in the
 database and published again a little later; after MAX_CRASHES it is given up. A notification is not: its row
 counts attempts by itself and is found by the sweep.
+
+Note [A process that is told to end]: a cold shutdown, or SIGTERM to the whole group, raises SystemExit in the middle of
+the task. It is not the task's own, and the task has not finished: the message must not be acknowledged, as if the
+process had been killed.
 """
 
 import contextvars
@@ -34,7 +38,7 @@ UNKNOWN_AFTER = timedelta(seconds=30)  # a worker of another version may know th
 
 
 def run(alias: str, content: Package, *, redelivered: bool) -> None:
-    """Returns when the message may be acknowledged. Raises DatabaseError: it may not."""
+    """Returns when the message may be acknowledged. Raises DatabaseError or SystemExit: it may not."""
     if redelivered:
         _came_back(alias, content)
         return
@@ -44,7 +48,11 @@ def run(alias: str, content: Package, *, redelivered: bool) -> None:
         logger.warning("task=%s id=%s outcome=unknown error=%s", content["func"], content["id"], error)
         outbox.put_back(alias, content, UNKNOWN_AFTER)
         return
-    run_isolated(Execution(alias, content, target))
+    execution = Execution(alias, content, target)
+    run_isolated(execution)
+    if execution.is_cut_off:
+        logger.warning("task=%s id=%s outcome=cut_off", content["name"], content["id"])
+        raise SystemExit(1)
 
 
 def _came_back(alias: str, content: Package) -> None:
@@ -70,6 +78,7 @@ class Execution:
         self.target = target
         self.id: str = content["id"]
         self.name: str = content["name"]
+        self.is_cut_off = False  # Note [A process that is told to end]
 
     def run(self) -> None:
         contextvars.copy_context().run(self._call)
@@ -91,6 +100,9 @@ class Execution:
         try:
             value = normalize_json(self.target.call(*context, *result.args, **result.kwargs))
         except BaseException as error:  # noqa: BLE001  SystemExit too: no task may end its worker
+            self.is_cut_off = _ends_process(error)
+            if self.is_cut_off:
+                return
             add_error(result, error)
             change(result, finished_at=timezone.now(), status=TaskResultStatus.FAILED)
             task_finished.send_robust(CeleryBackend, task_result=result)  # Django logs it, with the traceback
@@ -99,3 +111,11 @@ class Execution:
                 result, _return_value=value, finished_at=timezone.now(), status=TaskResultStatus.SUCCESSFUL
             )
             task_finished.send_robust(CeleryBackend, task_result=result)
+
+
+def _ends_process(error: BaseException) -> bool:
+    """Whether somebody has told this process to end, so that whatever comes out of a task is no result of its own."""
+    from billiard.common import terminate_handler_fired
+    from celery.exceptions import WorkerShutdown, WorkerTerminate
+
+    return terminate_handler_fired() or isinstance(error, WorkerShutdown | WorkerTerminate)
