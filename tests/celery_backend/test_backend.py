@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.tasks import task_backends
 from django.tasks.exceptions import TaskResultDoesNotExist
 from django.utils import timezone
@@ -117,6 +117,19 @@ def test_a_task_that_is_cut_off_has_not_finished(
         execution.run("celery", content(tasks.leave, 1), redelivered=False)
     assert not caplog.records, "it has not failed"
     execution.run("celery", content(tasks.add, 1), redelivered=False)
+
+
+def test_while_the_database_is_away_no_task_fails(
+    celery: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a whole backlog would fail in a moment. An error of a database that answers is the task's own."""
+    caplog.set_level(logging.ERROR)
+    execution.run("celery", content(tasks.need_database), redelivered=False)
+    assert len(caplog.records) == 1
+    monkeypatch.setattr(outbox, "is_away", lambda: True)
+    with pytest.raises(OperationalError):
+        execution.run("celery", content(tasks.need_database), redelivered=False)
+    assert len(caplog.records) == 1
 
 
 def test_a_message_that_comes_back_is_counted(celery: Publisher) -> None:

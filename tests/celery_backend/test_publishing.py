@@ -198,18 +198,21 @@ def test_the_next_look_is_by_the_databases_clock(backend: Any, monkeypatch: pyte
 def test_while_the_database_is_away_a_message_goes_back(
     backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not acknowledged: the broker gives it to somebody else."""
+    """It is not acknowledged: the broker gives it to somebody else, when the database is back or after some looks."""
 
     def away(*args: Any, **kwargs: Any) -> None:
         raise OperationalError("away")
 
+    looks = iter([True, False])
     monkeypatch.setattr(worker.execution, "run", away)
+    monkeypatch.setattr(worker.outbox, "is_away", lambda: next(looks))
     monkeypatch.setattr(worker, "DATABASE_PAUSE", 0)
     with pytest.raises(Reject) as rejected:
         worker._task("celery")(
             SimpleNamespace(request=SimpleNamespace(delivery_info={})), {"name": "n", "id": "1"}
         )
     assert rejected.value.requeue
+    assert not list(looks)
 
 
 @pytest.mark.parametrize("url", ["amqp://127.0.0.1:1//", "redis://127.0.0.1:1/0"])

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import psutil
+from django.db import OperationalError
 from django.tasks import TaskContext, task
 
 from notifications.backends.mergeable import mergeable
@@ -41,6 +42,11 @@ def private_bytes() -> list[int]:
 @task
 def fail(message: str) -> None:
     raise ValueError(message)
+
+
+@task
+def need_database() -> None:
+    raise OperationalError("server closed the connection unexpectedly")
 
 
 @task

@@ -5,9 +5,9 @@ off while it ran. It cannot be known whether the task killed it. It is counted i
 database and published again a little later; after MAX_CRASHES it is given up. A notification is not: its row
 counts attempts by itself and is found by the sweep.
 
-Note [A process that is told to end]: a cold shutdown, or SIGTERM to the whole group, raises SystemExit in the middle of
-the task. It is not the task's own, and the task has not finished: the message must not be acknowledged, as if the
-process had been killed.
+Note [What is no result of the task]: a cold shutdown, or SIGTERM to the whole group, raises SystemExit in the middle of
+the task; and while the database is away every task that needs it fails, a whole backlog of them in a moment. Neither is
+the task's own doing: the message is not acknowledged, as if the process had been killed.
 """
 
 import contextvars
@@ -17,6 +17,7 @@ import socket
 from datetime import timedelta
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.tasks import TaskContext, TaskResultStatus
 from django.tasks.signals import task_finished, task_started
 from django.utils import timezone
@@ -50,9 +51,8 @@ def run(alias: str, content: Package, *, redelivered: bool) -> None:
         return
     execution = Execution(alias, content, target)
     run_isolated(execution)
-    if execution.is_cut_off:
-        logger.warning("task=%s id=%s outcome=cut_off", content["name"], content["id"])
-        raise SystemExit(1)
+    if execution.cut_off_by is not None:
+        raise execution.cut_off_by
 
 
 def _came_back(alias: str, content: Package) -> None:
@@ -78,7 +78,7 @@ class Execution:
         self.target = target
         self.id: str = content["id"]
         self.name: str = content["name"]
-        self.is_cut_off = False  # Note [A process that is told to end]
+        self.cut_off_by: BaseException | None = None  # Note [What is no result of the task]
 
     def run(self) -> None:
         contextvars.copy_context().run(self._call)
@@ -100,8 +100,12 @@ class Execution:
         try:
             value = normalize_json(self.target.call(*context, *result.args, **result.kwargs))
         except BaseException as error:  # noqa: BLE001  SystemExit too: no task may end its worker
-            self.is_cut_off = _ends_process(error)
-            if self.is_cut_off:
+            if _ends_process(error):
+                self.cut_off_by = SystemExit(1)
+            elif isinstance(error, OperationalError | InterfaceError) and outbox.is_away():
+                self.cut_off_by = error
+            if self.cut_off_by is not None:
+                logger.warning("task=%s id=%s outcome=cut_off", self.name, self.id)
                 return
             add_error(result, error)
             change(result, finished_at=timezone.now(), status=TaskResultStatus.FAILED)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.db.models import Value
 from django.db.models.functions import Now
 
@@ -81,6 +82,15 @@ def delete(pks: Sequence[int]) -> None:
 
 def existing(pks: Sequence[int]) -> set[int]:
     return queue_table().existing(list(pks)) if pks else set()
+
+
+def is_away() -> bool:
+    """Whether the database does not answer, on the connection of this thread."""
+    try:
+        existing([0])
+    except (OperationalError, InterfaceError):
+        return True
+    return False
 
 
 def content_of(pk: int) -> Package | None:

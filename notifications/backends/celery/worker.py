@@ -25,7 +25,8 @@ from .publisher import publish_due
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds, at most, until the outbox is looked at; what is known to be due comes on time
-DATABASE_PAUSE = 1.0  # seconds a message waits when the database is away, before it goes back
+DATABASE_PAUSE = 1.0  # seconds between two looks whether a database that was away is back
+DATABASE_LOOKS = 10  # then the message goes back all the same: a worker must be able to stop
 
 
 def worker_app(
@@ -53,10 +54,19 @@ def _task(alias: str) -> Callable[..., None]:
         except (DatabaseError, InterfaceError) as error:
             logger.warning("task=%s id=%s outcome=returned", content["name"], content["id"], exc_info=True)
             connections.close_all()
-            sleep(DATABASE_PAUSE)
+            _wait_for_database()
             raise Reject(error, requeue=True) from error
 
     return run
+
+
+def _wait_for_database() -> None:
+    """Not by the broker's hands alone: from RabbitMQ 4 on a queue drops what has come back twenty times."""
+    for _ in range(DATABASE_LOOKS):
+        sleep(DATABASE_PAUSE)
+        if not outbox.is_away():
+            return
+        connections.close_all()
 
 
 def pause_for(alias: str) -> float:
