@@ -225,6 +225,7 @@ def test_what_keeps_a_message(settings: Any, url: str) -> None:
     forget()
     conf = app.celery_app("celery").conf
     forget()
+    assert conf.broker_connection_max_retries is None
     assert conf.task_acks_late
     assert conf.task_reject_on_worker_lost
     if url.startswith("amqp"):

@@ -38,6 +38,7 @@ def celery_app(alias: str) -> "Celery":
         broker_url=options.broker_url,
         broker_connection_timeout=options.connect_timeout,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # for ever: a worker that ended is not there when the broker is back
         broker_transport_options=_transport_options(options),
         task_queues=[
             Queue(  # type: ignore[no-untyped-call]
