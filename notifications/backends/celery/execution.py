@@ -76,7 +76,7 @@ class Execution:
         self.alias = alias
         self.content = content
         self.target = target
-        self.id: str = content["id"]
+        self.id: str = content.get("result_id") or content["id"]  # as whoever enqueued it has it
         self.name: str = content["name"]
         self.cut_off_by: BaseException | None = None  # Note [What is no result of the task]
 

@@ -49,6 +49,7 @@ def worker_app(
 def _task(alias: str) -> Callable[..., None]:
     def run(self: Any, content: dict[str, Any]) -> None:
         redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+        content = {"result_id": self.request.id, **content}  # of the first message, should it come back
         try:
             execution.run(alias, content, redelivered=redelivered)
         except (DatabaseError, InterfaceError) as error:
