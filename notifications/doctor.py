@@ -97,7 +97,7 @@ def _workers() -> Iterator[Finding]:
     if alive:
         yield Finding("workers", OK, f"{len(alive)} heard of in the last {health.MAX_SILENCE.seconds} s.")
     else:
-        yield Finding("workers", ERROR, "Nobody works.", "Start one: manage.py qcluster (or make worker).")
+        yield Finding("workers", ERROR, "Nobody works.", f"Start one: {health.worker_command()}.")
     for alias, reason in health.degraded().items():
         yield Finding(
             "workers", WARNING, f"{alias}: {reason}", "What is accepted waits until it works again."

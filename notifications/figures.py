@@ -134,7 +134,7 @@ def judge(
         warning.append(f"The oldest has waited for more than {WARNING_AFTER.seconds} s.")
     if workers == 0:
         (warning if oldest is None else critical).append(
-            "No worker has been heard of: start manage.py qcluster."
+            "No worker has been heard of: start one (manage.py doctor says how)."
         )
     share = sent / (sent + failed) if sent + failed else None
     if share is not None and share < FEW_SENT:

@@ -34,6 +34,11 @@ def heartbeats() -> list[Heartbeat] | None:
     return [Heartbeat(worker, seen_at) for worker, seen_at in pairs]
 
 
+def worker_command() -> str:
+    """What starts a worker of the queue. A backend whose workers are others says so with this attribute."""
+    return str(getattr(default_task_backend, "worker_command", "manage.py qcluster"))
+
+
 def is_heard(beats: Iterable[datetime], now: datetime) -> bool:
     """Whether any of these moments of the database's clock is so near that its worker counts as alive."""
     return any(now - seen_at < MAX_SILENCE for seen_at in beats)
@@ -62,7 +67,7 @@ def failures() -> dict[str, str]:
     except DatabaseError as error:
         return {"database": type(error).__name__}
     if heard is not None and not is_heard((beat.seen_at for beat in heard), now):
-        return {"workers": "None has been heard of lately: run manage.py qcluster."}
+        return {"workers": f"None has been heard of lately: run {worker_command()}."}
     return {}
 
 

@@ -12,7 +12,7 @@ from django.tasks.exceptions import TaskResultDoesNotExist
 from django.utils import timezone
 from django_q.models import OrmQ
 
-from notifications import services
+from notifications import health, services
 from notifications.backends.celery import execution, outbox
 from notifications.backends.celery.conf import check_options
 from notifications.backends.celery.publisher import Publisher, publish_due
@@ -149,6 +149,12 @@ def test_an_unknown_task_is_kept(celery: Publisher) -> None:
     """In a rolling deploy another version may know it."""
     execution.run("celery", {**content(tasks.add, 1), "func": "no.such.call"}, redelivered=False)
     assert OrmQ.objects.get().lock > timezone.now()
+
+
+def test_where_no_worker_lives_the_right_one_is_named(settings: Any, celery: Publisher) -> None:
+    """A cluster of the queue would take no message, and would not be heard of."""
+    settings.TASKS = {**settings.TASKS, "default": settings.TASKS["celery"]}
+    assert "run celery -A project worker" in health.failures()["workers"]
 
 
 @pytest.mark.parametrize(

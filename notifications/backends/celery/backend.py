@@ -41,6 +41,7 @@ class CeleryBackend(BaseTaskBackend):
     # The outbox lies in the caller's database: a task counts if and only if the transaction commits.
     enqueues_in_transaction = True
     beats_as = BEAT + "{worker}"
+    worker_command = "celery -A project worker"
 
     def __init__(self, alias: str, params: dict[str, Any]) -> None:
         super().__init__(alias, params)

@@ -66,7 +66,7 @@ class Command(DatabaseCommand):
                 )
             raise CommandError(
                 f"{notification.pk} is still {notification.status} after {timeout:g} s"
-                + (f": {last.error}" if last else ". Is a worker running (manage.py qcluster)?"),
+                + (f": {last.error}" if last else ". Is a worker running (manage.py doctor)?"),
                 returncode=3,
             )
         if notification.status != Status.SENT:
