@@ -168,10 +168,12 @@ def test_all_its_checks_are_made(backend: Any) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_left_is_published_by_the_housekeeper(backend: Any) -> None:
-    """Whatever process had left it there: every worker looks."""
+@pytest.mark.parametrize("alias", ["celery", "other"])
+def test_what_was_left_is_published_by_the_housekeeper(settings: Any, backend: Any, alias: str) -> None:
+    """Whatever process had left it there, for whatever alias of Celery's: every worker looks."""
+    settings.TASKS = {**settings.TASKS, "other": settings.TASKS["celery"]}
     with testing.collect():
-        enqueue(tasks.add, 1)
+        tasks.add.using(backend=alias).enqueue(1)
     OrmQ.objects.update(lock=timezone.now())
     housekeeper = worker.Housekeeper("celery", lambda: None, interval=60)
     housekeeper.start()

@@ -19,7 +19,7 @@ from ...clock import database_now
 from ..enqueueing import running_on
 from ..queue.broker import queue_table
 from . import execution, outbox
-from .app import RUN, celery_app
+from .app import RUN, aliases, celery_app
 from .publisher import publish_due
 
 logger = logging.getLogger(__name__)
@@ -103,8 +103,9 @@ class Housekeeper:
                 if since_housekeeping >= self.interval:
                     self.housekeeping()
                     since_housekeeping = 0
-                publish_due(self.alias)
-                pause = pause_for(self.alias)
+                for alias in aliases():  # of all: what is due is due, whoever's worker this is
+                    publish_due(alias)
+                pause = min(map(pause_for, aliases()))
             except Exception:  # whatever the application's sweep raises, the next round may succeed
                 logger.exception("housekeeping=failed")
             finally:
