@@ -1,8 +1,10 @@
 """What every view of the API begins with: size, address, caller, right, rate. Only then is a byte parsed."""
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.http import UnreadablePostError
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -84,6 +86,7 @@ def _discard(request: Request) -> None:
     A server that closes a connection with bytes unread resets it, and the client may never see why it was
     refused. Past the bound it is the client's own fault.
     """
-    for _ in range(0, DISCARDED, PIECE):
-        if not request._request.read(PIECE):  # noqa: SLF001  (DRF's own stream would parse it)
-            return
+    with suppress(UnreadablePostError):  # there is no more of it
+        for _ in range(0, DISCARDED, PIECE):
+            if not request._request.read(PIECE):  # noqa: SLF001  (DRF's own stream would parse it)
+                return

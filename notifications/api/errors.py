@@ -17,7 +17,7 @@ from django.core.exceptions import (
 )
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
 from rest_framework.exceptions import (
@@ -32,6 +32,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
 from ..exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
+from .bodies import unreadable
 
 logger = logging.getLogger("notifications.api")
 
@@ -189,6 +190,8 @@ def _translated(exception: Exception) -> Exception:
         return DatabaseAway()
     if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
         return ParseError("There are too many fields.")
+    if isinstance(exception, UnreadablePostError):
+        return unreadable(exception)
     if isinstance(exception, InvalidStatus):
         return Conflict(str(exception))
     if isinstance(exception, RecipientLimitReached):

@@ -18,6 +18,7 @@ from django.utils.log import log_response
 from .. import tracing
 from ..metrics import request_seconds
 from ..request_id import request_id, route_of
+from .bodies import must_be_whole
 from .errors import bad_request
 
 security = logging.getLogger("django.security.DisallowedHost")
@@ -47,6 +48,7 @@ class ObservedRequest:
         if self.is_async:
             return self._acall(request)
         id, started = _id_of(request), perf_counter()
+        must_be_whole(request)
         token = request_id.set(id)
         try:
             with tracing.request(request.META):
