@@ -8,8 +8,9 @@ import tempfile
 from typing import Any
 
 from environs import EnvError
+from gunicorn import util
 
-from project import cores
+from project import cores, refusals
 from project.environment import Environment, address, at_least_one, port
 
 env = Environment()  # anew: this file is read again at a reload
@@ -28,6 +29,8 @@ worker_class = "gthread"
 threads = 8
 graceful_timeout = 30
 logger_class = "project.access.Logger"  # our form of a line, and no address in it
+util.write_error = refusals.answer  # there is no setting for it
+limit_request_line = 8190  # the most there is: a text may be in the address, and escaped it is long
 # gunicorn takes SCRIPT_NAME and PATH_INFO as headers from a proxy on this machine, which may have them from anybody:
 # then /any/admin/ is /admin/, and what the proxy keeps from strangers by its path is open.
 forwarder_headers = ""
