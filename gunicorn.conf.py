@@ -22,6 +22,7 @@ try:
     number = env.int("PORT", default=8000, validate=port)
     workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
     has_affinity = env.bool("WEB_CPU_AFFINITY", default=True)
+    is_proxied = not env.bool("DEBUG", default=False)
 except EnvError as error:
     sys.exit(str(error))  # gunicorn would put a traceback before it
 bind = f"{host}:{number}"
@@ -31,6 +32,10 @@ graceful_timeout = 30
 logger_class = "project.access.Logger"  # our form of a line, and no address in it
 util.write_error = refusals.answer  # there is no setting for it
 limit_request_line = 8190  # the most there is: a text may be in the address, and escaped it is long
+# A proxy keeps idle connections to us, too (nginx 60 s, Caddy two minutes). It has to be the first to close one:
+# what it sends in the moment that we do is lost, and its client gets a 502. In development a browser opens some that it
+# never uses, and to stop would take as long as it keeps them.
+keepalive = 130 if is_proxied else 2
 # gunicorn takes SCRIPT_NAME and PATH_INFO as headers from a proxy on this machine, which may have them from anybody:
 # then /any/admin/ is /admin/, and what the proxy keeps from strangers by its path is open.
 forwarder_headers = ""
