@@ -36,6 +36,8 @@ limit_request_line = 8190  # the most there is: a text may be in the address, an
 # what it sends in the moment that we do is lost, and its client gets a 502. In development a browser opens some that it
 # never uses, and to stop would take as long as it keeps them.
 keepalive = 130 if is_proxied else 2
+# The one that is documented. Of the others that gunicorn knows a proxy lets anything pass, which then contradicts this.
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 # gunicorn takes SCRIPT_NAME and PATH_INFO as headers from a proxy on this machine, which may have them from anybody:
 # then /any/admin/ is /admin/, and what the proxy keeps from strangers by its path is open.
 forwarder_headers = ""

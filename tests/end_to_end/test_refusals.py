@@ -52,3 +52,16 @@ def test_a_long_address(service: Service) -> None:
     long = POST.replace(b".com", b".com?message=" + b"%C3%BC" * 1340) + b"\r\n"
     code, _, body = answered(service, long)
     assert code == 200, body
+
+
+def test_headers_of_other_proxies(service: Service) -> None:
+    """A proxy that sets X-Forwarded-Proto lets the like of it pass: who sends that is answered as anybody."""
+    for other in (b"X-Forwarded-Ssl: off", b"X-Forwarded-Protocol: http", b"Front-End-Https: off"):
+        code, _, body = answered(service, POST + b"X-Forwarded-Proto: https\r\n" + other + b"\r\n\r\n")
+        assert code == 200, body
+
+
+def test_two_schemes(service: Service) -> None:
+    """A proxy that adds its own to the client's: nobody can tell which is which."""
+    code, _, _ = answered(service, POST + b"X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n\r\n")
+    assert code == 400
