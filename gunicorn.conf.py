@@ -10,7 +10,7 @@ from typing import Any
 from environs import EnvError
 from gunicorn import util
 
-from project import cores, refusals
+from project import bodies, cores, refusals
 from project.environment import Environment, address, at_least_one, port
 
 env = Environment()  # anew: this file is read again at a reload
@@ -69,6 +69,14 @@ def post_fork(server: Any, worker: Any) -> None:
             cores.stay_on(worker.core)
         except OSError as error:  # a sandbox may forbid it; the service is as good on any core
             server.log.warning("This process cannot stay on core %s: %s", worker.core, error)
+
+
+def pre_request(worker: Any, request: Any) -> None:
+    bodies.hurry(request)
+
+
+def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
+    bodies.no_more(request)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -15,6 +15,12 @@ class BodyCutOff(APIException):
     default_detail = "The request body ended before its Content-Length."
 
 
+class BodyTooSlow(APIException):
+    status_code = status.HTTP_408_REQUEST_TIMEOUT
+    default_code = "too_slow"
+    default_detail = "The request body did not arrive in time."
+
+
 class WholeStream(IOBase):
     """A body of `length` bytes. Raises ConnectionAbortedError to whoever reads to the end of a shorter one."""
 
@@ -49,4 +55,9 @@ def must_be_whole(request: HttpRequest) -> None:
 
 def unreadable(error: UnreadablePostError) -> APIException:
     """What to say of it, should there still be somebody to listen."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError):
+            return BodyTooSlow()
+        cause = cause.__cause__
     return BodyCutOff()

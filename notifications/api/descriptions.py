@@ -70,6 +70,7 @@ REASONS = {
     401: "Credentials are missing, or not valid.",
     403: "The caller lacks the right.",
     404: "There is none, or the caller may not know of it.",
+    408: "The body did not arrive in time.",
     409: "Its status does not allow it; or the first request with this key is still being answered.",
     411: "A body needs a Content-Length.",
     412: "It is not as If-Match says; a weak ETag never is.",
@@ -84,7 +85,7 @@ REASONS = {
 def _problems(*codes: int) -> dict[Any, Any]:
     return {
         (code, "application/problem+json"): OpenApiResponse(ProblemSerializer, REASONS[code])
-        for code in (401, 403, 411, 413, 429, 503, *codes)
+        for code in (401, 403, 408, 411, 413, 429, 503, *codes)
     }
 
 

@@ -35,6 +35,13 @@ class Reset(BytesIO):
         raise ConnectionResetError(104, "Connection reset by peer")
 
 
+class Slow(BytesIO):
+    """A client that does not go on, and a server that has waited long enough."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise TimeoutError
+
+
 def post(client: Client, path: str, kind: str, stream: BytesIO, length: int, **headers: str) -> Any:
     """As a server hands it over, whose client said that so many bytes would come."""
     extra: dict[str, Any] = {"wsgi.input": stream, "CONTENT_LENGTH": str(length), **headers}
@@ -62,10 +69,20 @@ def test_a_connection_that_is_reset(
     assert not [record for record in caplog.records if record.exc_info]
 
 
+@pytest.mark.parametrize(("path", "kind", "body"), BODIES)
+def test_a_body_that_takes_too_long(
+    api: Client, path: str, kind: str, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """408 (RFC 9110, 15.5.9), whoever reads it."""
+    problem(post(api, path, kind, Slow(), len(body)), 408)
+    assert not Notification.objects.exists()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 def test_what_is_too_large_and_cut_off(api: Client, settings: Any) -> None:
     """The first of the two that is found."""
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
-    for stream in (BytesIO(b"x"), Reset()):
+    for stream in (BytesIO(b"x"), Reset(), Slow()):
         problem(post(api, SEND, "application/json", stream, 11), 413)
 
 

@@ -1,0 +1,78 @@
+"""A body has a minute, however its client sends it."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+
+from project import bodies
+
+HEAD = b"POST /somewhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    client, server = socket.socketpair()
+    with client, server:
+        yield client, server
+
+
+def parser(server: socket.socket) -> RequestParser:
+    return RequestParser(Config(), server, ("127.0.0.1", 1))
+
+
+def test_a_client_that_stops(
+    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for the rest is told, and what the answer is written to is as it was."""
+    monkeypatch.setattr(bodies, "SECONDS", 0.001)
+    client, server = ends
+    client.sendall(HEAD + b"ab")
+    request = next(parser(server))
+    bodies.hurry(request)
+    with pytest.raises(TimeoutError):
+        request.body.read()
+    assert request.body.failed  # so gunicorn closes the connection
+    bodies.no_more(request)
+    assert request.unreader.sock is server
+    assert server.gettimeout() is None
+
+
+def test_a_client_that_sends_now_and_then(
+    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody gets more time for each byte."""
+    monkeypatch.setattr(bodies, "SECONDS", 0)
+    client, server = ends
+    client.sendall(HEAD)
+    request = next(parser(server))
+    bodies.hurry(request)
+    client.sendall(b"abcd")
+    with pytest.raises(TimeoutError):
+        request.body.read()
+
+
+def test_a_client_that_goes_on(ends: tuple[socket.socket, socket.socket]) -> None:
+    """Bodies, and requests without one, on one connection."""
+    client, server = ends
+    requests = parser(server)
+    for body in (b"abcd", b"efgh"):
+        client.sendall(HEAD)
+        request = next(requests)
+        bodies.hurry(request)
+        client.sendall(body)
+        assert request.body.read() == body
+        bodies.no_more(request)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        request = next(requests)
+        bodies.hurry(request)
+        assert request.unreader.sock is server
+        bodies.no_more(request)
+
+
+def test_what_has_no_connection() -> None:
+    """Requests of HTTP/2 come from a stream."""
+    bodies.hurry(object())
+    bodies.no_more(object())
