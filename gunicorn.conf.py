@@ -76,7 +76,7 @@ def pre_request(worker: Any, request: Any) -> None:
 
 
 def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
-    bodies.no_more(request)
+    bodies.finish(request)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -1,11 +1,16 @@
-"""How long a body may take. A thread waits for it, and gunicorn lets it wait for ever."""
+"""How long a body may take, and what becomes of one that nobody wants. gunicorn waits for ever, and reads 64 KiB."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
+from gunicorn.http.errors import ParseException
 from gunicorn.http.message import Request
 
 SECONDS = 60.0
+UNWANTED_SECONDS = 5.0
+UNWANTED_BYTES = 16 * 1024 * 1024
+PIECE = 64 * 1024
 
 
 class Hurried:
@@ -35,13 +40,34 @@ class Hurried:
 
 def hurry(request: Any) -> None:
     """Before anybody reads the body of this request."""
-    # HTTP/2 has no such connection; and what has no body waits for none.
-    if isinstance(request, Request) and getattr(request.body.reader, "length", None) != 0:
+    if _has_more(request):
         request.unreader.sock = Hurried(request.unreader.sock, SECONDS)
 
 
-def no_more(request: Any) -> None:
-    """After the answer: gunicorn reads what is left of the body, in a time of its own, and the next request."""
-    unreader = getattr(request, "unreader", None)
-    if unreader is not None and isinstance(unreader.sock, Hurried):
+def finish(request: Any) -> None:
+    """After the answer: read what nobody wanted, for some seconds and up to some size.
+
+    A connection that is closed with bytes unread is reset. A proxy that still sends never sees the answer then, and its
+    client gets a 502 for what was a 401.
+    """
+    if not isinstance(request, Request):
+        return
+    unreader = request.unreader
+    if isinstance(unreader.sock, Hurried):
         unreader.sock = unreader.sock.connection
+    if not _has_more(request) or request.body.failed:
+        return
+    connection = unreader.sock
+    unreader.sock = Hurried(connection, UNWANTED_SECONDS)
+    try:
+        with suppress(OSError, ParseException):  # the client is gone, or sends what is no body
+            for _ in range(0, UNWANTED_BYTES, PIECE):
+                if not request.body.read(PIECE):
+                    break
+    finally:
+        unreader.sock = connection
+
+
+def _has_more(request: Any) -> bool:
+    """A request of HTTP/2 has no such connection."""
+    return isinstance(request, Request) and getattr(request.body.reader, "length", None) != 0

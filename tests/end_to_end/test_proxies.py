@@ -180,6 +180,16 @@ def test_sizes(proxy: httpx.Client) -> None:
     assert len(proxy.post("/api/v1/notifications/bulk", json=many).json()["results"]) == 250
 
 
+def test_an_answer_that_does_not_wait_for_the_body(proxy: httpx.Client) -> None:
+    """What is refused at once is not reset while the proxy sends the rest: that would be a 502."""
+    large = b" " * (1024 * 1024)
+    for _ in range(5):
+        problem(proxy.post("/nowhere", content=large), 404)
+        problem(
+            proxy.post("/api/v1/notifications", content=large, headers={"Content-Type": "text/plain"}), 415
+        )
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics", "/%6Civez", "/./livez"])
 def test_probes_stay_inside(proxy: httpx.Client, path: str) -> None:
     """Whatever the client makes of the path."""
