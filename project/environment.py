@@ -44,6 +44,7 @@ EXAMPLES = {
     "NUM_PROXIES": "1",
     "PORT": "8000",
     "QCLUSTER_WORKERS": "2",
+    "SCRIPT_NAME": "/notify",
     "SECRET_KEY": "50-random-characters",
     "WEB_CONCURRENCY": "2",
     "WEB_CPU_AFFINITY": "true",
@@ -114,4 +115,10 @@ limit = validate.Range(0, 2**31 - 1)  # the counters' own; 0: none
 address = validate.Regexp(
     r"([^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\])\Z", error="It must be a name or an address, an IPv6 one in brackets."
 )
+below = validate.Regexp(
+    r"(/[A-Za-z0-9._~-]+)*\Z", error="It must be a path, with a slash at its beginning and none at its end."
+)
 server = validate.Regexp(r"([^\s:/@]*|[0-9a-fA-F:.]+)\Z", error="It must be a host, without scheme and port.")
+
+# Where the proxy has the service. gunicorn reads it for itself, and takes it off each request's path.
+BELOW = env.str("SCRIPT_NAME", default="", validate=below)

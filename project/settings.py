@@ -12,7 +12,7 @@ from django.utils.csp import CSP
 from environs import validate
 
 from project.database import tuned
-from project.environment import BASE_DIR, DEBUG, HOST, at_least_one, env, limit, rate
+from project.environment import BASE_DIR, BELOW, DEBUG, HOST, at_least_one, env, limit, rate
 from project.logs import LOGGING as LOGGING
 from project.mail import mailers
 
@@ -190,8 +190,8 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 
 LOGIN_URL = "admin:login"
-
-STATIC_URL = "static/"
+STATIC_URL = f"{BELOW}/static/"
+WHITENOISE_STATIC_PREFIX = "/static/"  # what is left of it when the server has taken SCRIPT_NAME off
 # The admin's few files are served from where they are installed: there is no collectstatic to forget.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -234,7 +234,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # --- security: what `check --deploy` asks for, off in development ----------------------------------------
 
 SECURE_SSL_REDIRECT = not DEBUG
-SECURE_REDIRECT_EXEMPT = [r"^(livez|readyz|metrics)$"]  # they are asked from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [rf"^{BELOW[1:]}/?(livez|readyz|metrics)$"]  # from inside, without TLS
 SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 3600
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

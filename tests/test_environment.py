@@ -9,7 +9,7 @@ from dj_database_url import parse
 from environs import EnvError
 
 from project.database import tuned
-from project.environment import EXAMPLES, HOST, Environment, address, limit, port, rate, server
+from project.environment import EXAMPLES, HOST, Environment, address, below, limit, port, rate, server
 from tests.processes import free_port, manage
 
 README = Path(__file__).parent.parent / "README.md"
@@ -63,6 +63,8 @@ def test_a_variable_of_your_own(read: Any) -> None:
         ("PORT", "", "int", {}),
         ("HOST", "", "str", {"validate": address}),  # that would be every address there is
         ("HOST", "::1", "str", {"validate": address}),
+        ("SCRIPT_NAME", "notify", "str", {"validate": below}),
+        ("SCRIPT_NAME", "/notify/", "str", {"validate": below}),
         ("DEBUG", "perhaps", "bool", {}),
         ("NOTIFICATIONS_RECIPIENT_PER_DAY", "-1", "int", {"validate": limit}),
         ("NOTIFICATIONS_RECIPIENT_PER_DAY", "99999999999", "int", {"validate": limit}),

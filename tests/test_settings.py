@@ -137,3 +137,17 @@ def test_postgresql_by_its_url_alone(tmp_path: Path) -> None:
     done = load(tmp_path, "DATABASES", SECRET_KEY="x", DATABASE_URL="postgres://u:p@db.example:5433/n")
     assert "project.postgresql" in done.stdout
     assert "'PORT': 5433" in done.stdout
+
+
+@pytest.mark.parametrize("below", ["", "/notify", "/of/ours"])
+def test_probes_need_no_tls_wherever_they_are(tmp_path: Path, below: str) -> None:
+    done = load(tmp_path, "SECURE_REDIRECT_EXEMPT", "STATIC_URL", SECRET_KEY="x", SCRIPT_NAME=below)
+    assert not done.returncode, done.stderr
+    settings = ast.literal_eval(done.stdout)
+    [exempt] = settings["SECURE_REDIRECT_EXEMPT"]
+    # As SecurityMiddleware compares them.
+    for probe in ("livez", "readyz", "metrics"):
+        assert re.search(exempt, f"{below}/{probe}".lstrip("/"))
+    for other in ("admin/", "api/v1/notifications", "send-notification/livez"):
+        assert not re.search(exempt, f"{below}/{other}".lstrip("/"))
+    assert settings["STATIC_URL"] == f"{below}/static/"

@@ -81,7 +81,9 @@ def test_compose_runs_commands_that_exist(name: str) -> None:
 
 def test_the_health_check_is_answered_by_compose(client: Client, settings: Any) -> None:
     """It asks by a name of its own, over HTTP: whatever hosts are allowed, it gets 200 and no redirect to TLS."""
-    asked = re.search(r"urlopen\('http://([^/']+)(/\w+)'", DOCKERFILE)
+    asked = re.search(
+        r"urlopen\('http://([^/']+)' \+ os.environ.get\('SCRIPT_NAME', ''\) \+ '(/\w+)'", DOCKERFILE
+    )
     assert asked
     value = COMPOSE["x-service"]["environment"]["ALLOWED_HOSTS"]
     settings.ALLOWED_HOSTS = re.sub(r"\$\{.*?\}", "example.com", value).split(",")
