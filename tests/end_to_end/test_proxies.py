@@ -17,6 +17,7 @@ from tests.service import answering
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 HOST = "notify.example.com"
+PATH = "/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin"  # a user's own has no sbin everywhere
 MODULES = "mpm_event authz_core socache_shmcb ssl http2 headers proxy proxy_http"
 MODULE = "LoadModule {0}_module /usr/lib/apache2/modules/mod_{0}.so"
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -31,7 +32,7 @@ AROUND = {
     "haproxy": ("{block}", ["haproxy", "-db", "-f", "{file}"]),
     "apache": (
         "\n".join(map(MODULE.format, MODULES.split()))
-        + "\nServerRoot {folder}\nPidFile {folder}/pid\nErrorLog /dev/stderr\nUser daemon\nGroup daemon\n"
+        + "\nServerRoot {folder}\nPidFile {folder}/pid\nErrorLog {folder}/error\nUser daemon\nGroup daemon\n"
         "Listen 127.0.0.1:{port}\n{block}",
         ["apache2", "-D", "FOREGROUND", "-f", "{file}"],
     ),
@@ -52,6 +53,8 @@ class Behind:
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     """The service as it runs in earnest, and a certificate for the proxy."""
+    if not (found("openssl") and any(found(command[0]) for _, command in AROUND.values())):
+        pytest.skip("No proxy, or no openssl, here")
     folder = tmp_path_factory.mktemp("behind")
     port = free_port()
     with private_database(folder) as database_url:
@@ -78,7 +81,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
 def proxy(request: pytest.FixtureRequest, behind: Behind) -> Iterator[httpx.Client]:
     """A client of one of them."""
     around, command = AROUND[request.param]
-    if not shutil.which(command[0], path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin"):
+    if not found(command[0]):
         pytest.skip(f"No {request.param} here")
     port = free_port()
     folder = behind.folder / request.param
@@ -88,7 +91,7 @@ def proxy(request: pytest.FixtureRequest, behind: Behind) -> Iterator[httpx.Clie
     file = folder / "configuration"
     text = here(block[1], behind, port)
     file.write_text(around.format(folder=folder, port=port, block=text))
-    env = {"PATH": "/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin", "HOME": str(folder)}
+    env = {"PATH": PATH, "HOME": str(folder)}
     with running(*[part.format(file=file) for part in command], env=env, output=folder / "output.txt"):
         wait_until(lambda: is_open(port))
         with client(port) as at_proxy:
@@ -109,6 +112,10 @@ def client(port: int, source: str = "127.0.0.1") -> httpx.Client:
         timeout=30,
         event_hooks={"request": [name]},
     )
+
+
+def found(program: str) -> str | None:
+    return shutil.which(program, path=PATH)
 
 
 def certificate(folder: Path) -> None:
