@@ -86,6 +86,7 @@ def test_what_is_too_large_and_cut_off(api: Client, settings: Any) -> None:
         problem(post(api, SEND, "application/json", stream, 11), 413)
 
 
+@pytest.mark.slow
 def test_a_form_of_a_page(client: Client) -> None:
     """No page works on a form that is cut off: its token counts for none."""
     form = "application/x-www-form-urlencoded"
