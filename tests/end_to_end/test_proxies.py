@@ -73,7 +73,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
         token = manage("token", "shop", "--can", "send,read", env=env).stdout.strip()
         certificate(folder)
         with answering(folder, env):
-            wait_until(lambda: is_open(port))
+            wait_until(lambda: lives(port))  # or HAProxy would find it down
             yield Behind(f"127.0.0.1:{port}", folder, token)
 
 
@@ -133,6 +133,13 @@ def here(block: str, behind: Behind, port: int) -> str:
     block = re.sub(r"(\*?:)?\b443\b", f"127.0.0.1:{port}", block)
     tls = f"bind 127.0.0.1\ntls {behind.folder}/notify.pem {behind.folder}/notify.key"
     return block.replace(f"{HOST} {{", f"https://{HOST}:{port} {{\n{tls}", 1)
+
+
+def lives(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/livez", headers={"Host": HOST}, timeout=30).is_success
+    except httpx.TransportError:
+        return False
 
 
 def is_open(port: int) -> bool:
