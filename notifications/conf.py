@@ -39,7 +39,7 @@ class NotificationSettings:
 def notification_settings() -> NotificationSettings:
     """The settings of this moment. Read once, and again after `override_settings`: one POST asks for them six times."""
     return NotificationSettings(
-        via=settings.NOTIFICATIONS_VIA,
+        via=getattr(settings, "NOTIFICATIONS_VIA", QUEUE),
         channel=getattr(settings, "NOTIFICATIONS_CHANNEL", "log"),
         lease=getattr(settings, "NOTIFICATIONS_LEASE", timedelta(seconds=30)),
         max_send=getattr(settings, "NOTIFICATIONS_MAX_SEND", timedelta(minutes=10)),
