@@ -41,7 +41,10 @@ def check_defaults(**kwargs: Any) -> Iterator[CheckMessage]:
     if ours.channel not in channels.settings:
         yield Error(
             f"NOTIFICATIONS_CHANNEL is {ours.channel!r}, which is no alias in CHANNELS.",
-            hint=f"Choose one of: {', '.join(sorted(channels.settings))}.",
+            hint=f"Choose one of: {', '.join(sorted(channels.settings))}."
+            if channels.settings
+            else "CHANNELS has none. Set CHANNELS = {'log': {'BACKEND': 'notifications.channels.log.LogChannel', "
+            "'OPTIONS': {'path': 'log.txt'}}}, or others: docs/channels.md.",
             id="notifications.E002",
         )
     if not isinstance(ours.lease, timedelta) or ours.lease < timedelta(seconds=1):

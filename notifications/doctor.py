@@ -18,6 +18,7 @@ from django.tasks import default_task_backend
 from django.utils import timezone
 
 from . import health
+from .channels import channels
 from .clock import database_now
 from .figures import CRITICAL_AFTER, WARNING_AFTER
 from .models import database
@@ -154,7 +155,7 @@ def _disk() -> Iterator[Finding]:
 
 
 def _options() -> Iterator[dict[str, Any]]:
-    for params in settings.CHANNELS.values():
+    for params in channels.settings.values():
         yield params.get("OPTIONS", {})
 
 

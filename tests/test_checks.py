@@ -8,6 +8,7 @@ import pytest
 from django.core.checks import run_checks
 
 from notifications.channels import BaseChannel, channels
+from notifications.conf import notification_settings
 
 
 class NotAChannel:
@@ -75,6 +76,21 @@ def test_refused(settings: Any, name: str, value: Any, id: str) -> None:
     (message,) = run_checks(tags=["notifications"])
     assert message.id == id
     assert message.hint
+
+
+def test_what_a_project_need_not_set(settings: Any) -> None:
+    """Law 7: a project that has none of the service's own settings reads what to set, and no traceback."""
+    for name in [name for name in dir(settings) if name.startswith("NOTIFICATIONS_")]:
+        setattr(settings, name, getattr(settings, name))  # whoever has read it is told now, and afterwards
+        delattr(settings, name)
+    assert ids() == []
+    assert notification_settings().via == "queue"
+    settings.CHANNELS = {}
+    del settings.CHANNELS
+    assert channels.configure_settings(None) == {}
+    (message,) = run_checks(tags=["notifications"])
+    assert message.id == "notifications.E002"
+    assert "CHANNELS" in str(message.hint)
 
 
 def test_the_base_channel_says_what_to_implement() -> None:
