@@ -6,9 +6,7 @@ from project import settings as product
 
 globals().update((name, getattr(product, name)) for name in dir(product) if name.isupper())
 
-REST_FRAMEWORK = product.REST_FRAMEWORK | {
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"]
-}
+ROOT_URLCONF = "benchmarks.sites.product_urls"
 CHANNELS = product.CHANNELS | {
     "slow": {
         "BACKEND": "benchmarks.sites.slow_channel.SlowChannel",

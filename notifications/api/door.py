@@ -1,24 +1,46 @@
 """What every view of the API begins with: size, address, caller, right, rate. Only then is a byte parsed."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.http import UnreadablePostError
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from .errors import LengthRequired, PayloadTooLarge, UnsupportedCoding
+from .authentication import TokenAuthentication
+from .errors import LengthRequired, PayloadTooLarge, UnsupportedCoding, problem_response
+from .negotiation import OnlyJSON
 from .parsers import JSONParser, check_escapes, get_encoding
+from .permissions import HasRight
 from .throttling import CallerThrottle, refused_from
 
 DISCARDED = 16 * 1024 * 1024  # bytes of a body that is too large, read so that the answer arrives
 PIECE = 64 * 1024
 
 
-class Door(APIView):
+class Closed(APIView):
+    """What holds for all views of this API, whatever the project's REST_FRAMEWORK says of its own.
+
+    REST framework's defaults let everybody in, and its handler knows none of our errors.
+    """
+
+    # The token is first: its WWW-Authenticate makes 401 a 401.
+    authentication_classes = [TokenAuthentication, SessionAuthentication]
+    permission_classes = [HasRight]
+    content_negotiation_class = OnlyJSON
+    versioning_class = None
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        return problem_response
+
+
+class Door(Closed):
     """Closed, unless the caller is known and has the permission that `rights` names for the method."""
 
     rights: ClassVar[dict[str, str]] = {}
@@ -26,6 +48,7 @@ class Door(APIView):
     query_parameters: ClassVar[list[str]] = []
     throttle_classes = [CallerThrottle]
     parser_classes = [JSONParser]
+    renderer_classes = [JSONRenderer]
 
     @property
     def max_bytes(self) -> int | None:

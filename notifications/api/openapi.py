@@ -12,7 +12,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from ..channels import channels
 from ..conf import via_choices
 from . import descriptions
-from .permissions import HasRight
+from .door import Closed
 
 Endpoint = tuple[str, str, str, Callable[..., Any]]  # path, its pattern, method, view
 
@@ -88,13 +88,12 @@ def as_it_is(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     return result
 
 
-class Schema(SpectacularJSONAPIView):
-    permission_classes = [HasRight]
+class Schema(Closed, SpectacularJSONAPIView):
+    pass
 
 
-class Documentation(SpectacularSwaggerSplitView):
+class Documentation(Closed, SpectacularSwaggerSplitView):
     """The schema as a page, from files that are installed here."""
 
-    permission_classes = [HasRight]
     http_method_names = ["get", "head"]  # OPTIONS would have no page to be shown on
     url_name = "schema"
