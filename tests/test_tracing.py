@@ -90,7 +90,7 @@ def test_one_trace(api: APIClient, ended: Ended, channel: str) -> None:
     notification = post(api, via="queue", channel=channel)
     work()
     spans = ended()
-    [request], [accept] = spans["POST notifications"], spans["accept"]
+    [request], [accept] = spans["POST notifications:notifications"], spans["accept"]
     [deliver], [send] = spans["deliver"], spans["send"]
     assert ids(request) == (TRACE, PARENT)
     assert ids(accept) == (TRACE, id_of(request))
@@ -182,7 +182,12 @@ def test_no_address_and_no_text(api: APIClient, ended: Ended) -> None:
     api.post("/send-notification/you@example.com?via=pigeon")
     work()
     spans = [span for all in ended().values() for span in all]
-    assert {span.name for span in spans} == {"POST send-notification", "accept", "deliver", "send"}
+    assert {span.name for span in spans} == {
+        "POST notifications:send-notification",
+        "accept",
+        "deliver",
+        "send",
+    }
     for text in ("example.com", "secret"):
         assert text not in repr([span.to_json() for span in spans])
 

@@ -4,6 +4,7 @@ import math
 from functools import cache
 from uuid import UUID
 
+from django.conf import settings
 from django.urls import get_script_prefix, get_urlconf, reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,13 +41,13 @@ def document(id: UUID, request: Request) -> Response:
 
 
 def address(notification: Notification) -> str:
-    return f"{_collection(get_script_prefix(), get_urlconf())}/{notification.pk}"
+    return f"{_collection(get_script_prefix(), get_urlconf() or settings.ROOT_URLCONF)}/{notification.pk}"
 
 
 @cache
-def _collection(prefix: str, urlconf: str | None) -> str:
+def _collection(prefix: str, urlconf: str) -> str:
     """Found once for each place that the service is mounted at."""
-    return reverse("notifications", urlconf)
+    return reverse("notifications:notifications", urlconf)
 
 
 def etag_of(notification: Notification, request: Request) -> str:

@@ -48,7 +48,7 @@ class NotificationsInBulk(Door):
                 results = _all_or_nothing(request, items, background_tasks)
             else:
                 results = _each(request, items, background_tasks)
-            address = reverse("notifications")
+            address = reverse("notifications:notifications")
             return Response({"results": [_result(result, address) for result in results]}, status=202)
 
         return answered_once(request, body, answer)

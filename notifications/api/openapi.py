@@ -96,4 +96,4 @@ class Documentation(Closed, SpectacularSwaggerSplitView):
     """The schema as a page, from files that are installed here."""
 
     http_method_names = ["get", "head"]  # OPTIONS would have no page to be shown on
-    url_name = "schema"
+    url_name = "notifications:schema"

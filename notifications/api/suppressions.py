@@ -50,7 +50,7 @@ class Suppressions(Door):
         return Response(
             SuppressionSerializer(entry).data,
             status=201 if is_new else 200,
-            headers={"Location": reverse("suppression", args=[entry.pk])},
+            headers={"Location": reverse("notifications:suppression", args=[entry.pk])},
         )
 
 

@@ -1,5 +1,6 @@
 """The door's addresses."""
 
+from django.apps import apps
 from django.urls import path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
@@ -19,6 +20,8 @@ class AnyCaseUUID(UUIDConverter):
 
 
 register_converter(AnyCaseUUID, "any_case_uuid")
+
+app_name = "notifications"  # a project may well have names such as `notifications` and `docs` of its own
 
 urlpatterns = [
     # `(?s:.+?)` takes whatever stands there, slashes and line ends too: a bad address gets an answer that says
@@ -51,8 +54,12 @@ urlpatterns = [
     ),
     path("api/v1/suppressions", Suppressions.as_view(), name="suppressions"),
     path("api/v1/suppressions/<any_case_uuid:pk>", SuppressionDetail.as_view(), name="suppression"),
-    path("api/v1/schema", schema, name="schema"),
-    path("api/v1/docs", docs, name="docs"),
+    # Without it there is nobody to make them.
+    *(
+        [path("api/v1/schema", schema, name="schema"), path("api/v1/docs", docs, name="docs")]
+        if apps.is_installed("drf_spectacular")
+        else []
+    ),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
     path("metrics", Metrics.as_view(), name="metrics"),

@@ -52,8 +52,8 @@ class FirstPage(Page):
         if notification is None:
             return self._page(request, form, status=400)
         if not may(request, "view_notification"):
-            return redirect("first-page")
-        return redirect("first-page-of", pk=notification.pk)
+            return redirect("notifications_pages:first-page")
+        return redirect("notifications_pages:first-page-of", pk=notification.pk)
 
     def _page(
         self,
@@ -93,7 +93,9 @@ class Inline(Page):
                 for detail in details
             ]
             return JsonResponse({"errors": errors}, status=400)
-        return HttpResponse(headers={"Location": reverse("notification", args=[notification.pk])})
+        return HttpResponse(
+            headers={"Location": reverse("notifications:notification", args=[notification.pk])}
+        )
 
 
 def _accepted(request: HttpRequest, form: SendForm, background_tasks: BackgroundTasks) -> Notification | None:

@@ -195,7 +195,10 @@ def test_the_suppression_list(logged_in: LoggedIn, role: str, may_add: bool) -> 
     for text, found in (("ann@example.com", True), ("ann", False)):
         page = client.get(reverse("admin:notifications_suppression_changelist"), {"q": text}).content.decode()
         assert ("a…@e…le.com" in page) == found
-    for call in (client.get(reverse("suppressions")), client.delete(reverse("suppression", args=[entry.pk]))):
+    for call in (
+        client.get(reverse("notifications:suppressions")),
+        client.delete(reverse("notifications:suppression", args=[entry.pk])),
+    ):
         problem(call, 403)
 
 

@@ -67,7 +67,7 @@ class TestRequestIds:
     def test_no_address_in_djangos_lines(self, client: Any, caplog: pytest.LogCaptureFixture) -> None:
         """The address is in the path, so the line says the route instead."""
         problem(client.post(SEND), 401)
-        assert "Unauthorized: send-notification" in caplog.text
+        assert "Unauthorized: notifications:send-notification" in caplog.text
         assert "example.com" not in caplog.text
 
 
@@ -156,7 +156,7 @@ class TestMetrics:
         assert 55 < scrape(api, "notifications_oldest_due_seconds")[0].value < 90
         requests = scrape(api, "http_request_duration_seconds")
         routes = {sample.labels["route"] for sample in requests}
-        assert "send-notification" in routes
+        assert "notifications:send-notification" in routes
         assert not [route for route in routes if "@" in route]
 
     @pytest.mark.slow

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.http import HttpResponse
+from django.urls import include, path
 from rest_framework.authentication import BasicAuthentication
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
@@ -16,6 +18,13 @@ from notifications.models import Notification
 from tests.api.conftest import problem
 
 pytestmark = pytest.mark.django_db
+
+urlpatterns = [
+    path("notify/", include("notifications.api.urls")),
+    path("notify/", include("notifications.pages.urls")),
+    path("inbox", lambda request: HttpResponse(), name="notifications"),
+    path("handbook", lambda request: HttpResponse(), name="docs"),
+]
 
 
 @pytest.fixture
@@ -68,3 +77,26 @@ def test_a_header_names_no_address_that_is_counted(monkeypatch: pytest.MonkeyPat
         for address in ("192.0.2.1", "192.0.2.2")
     ]
     assert codes == [401, 429]
+
+
+@pytest.mark.urls(__name__)
+def test_names_of_the_projects_own(api: APIClient, admin_client: Any, settings: Any) -> None:
+    """Where a notification is, and where the page sends one, are ours, whatever is called `notifications` there.
+    There is no admin among these addresses, and so no link to it."""
+    location = api.post("/notify/send-notification/you@example.com")["Location"]
+    assert location.startswith("/notify/api/v1/notifications/")
+    assert api.get(location).status_code == 200
+    bulk = api.post(
+        "/notify/api/v1/notifications/bulk", [{"recipient": "you@example.com", "message": "hello"}], "json"
+    )
+    assert bulk.json()["results"][0]["location"].startswith("/notify/api/v1/notifications/")
+    page = admin_client.get("/notify/").content.decode()
+    assert 'data-api="/notify/api/v1/notifications"' in page
+    assert 'href="/notify/api/v1/docs"' in page
+
+
+@pytest.mark.urls(__name__)
+def test_the_icon_is_looked_for_when_somebody_asks(client: Any, settings: Any) -> None:
+    """Addresses are loaded before `collectstatic`, when a storage with a manifest knows no file yet."""
+    settings.STATIC_URL = "elsewhere/"
+    assert client.get("/notify/favicon.ico")["Location"] == "/elsewhere/notifications/icon.svg"
