@@ -16,8 +16,9 @@ class NotificationsConfig(AppConfig):
         super().__init__(app_name, app_module)
 
     def ready(self) -> None:
-        from . import checks, receivers, tracing  # noqa: F401  (importing them registers them)
+        from . import checks, receivers, surroundings, tracing  # noqa: F401  (importing them registers them)
 
+        surroundings.refuse_default_backend()
         tracing.begin()
 
         if apps.is_installed("anymail"):

@@ -52,7 +52,7 @@ def check_views(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
     wrong: dict[str, None] = {}  # each once, however many addresses the view has
-    for view in _views(get_resolver().url_patterns):
+    for view in views_of(get_resolver().url_patterns):
         try:
             prepare(view)
         except TypeError as error:
@@ -60,10 +60,11 @@ def check_views(app_configs: Any = None, **kwargs: Any) -> list[checks.CheckMess
     return [checks.Error(message, id="notifications.background.E004") for message in wrong]
 
 
-def _views(patterns: Iterable[Any]) -> Iterator[Callable[..., Any]]:
+def views_of(patterns: Iterable[Any]) -> Iterator[Callable[..., Any]]:
+    """Every view that these addresses lead to."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
-            yield from _views(pattern.url_patterns)
+            yield from views_of(pattern.url_patterns)
         else:
             yield pattern.callback
 
