@@ -1,6 +1,9 @@
 """`manage.py compare`: measured on this machine, from outside, and nothing left behind."""
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import dj_database_url
 import pytest
@@ -67,3 +70,19 @@ def test_too_few_requests_are_refused() -> None:
     """A percentile of three is no figure."""
     with pytest.raises(CommandError, match="10 or more"):
         call_command("compare", "--requests", "3")
+
+
+@pytest.mark.process
+def test_a_project_that_names_its_own_places(tmp_path: Path) -> None:
+    """Settings that do not ask the environment: the load would go to the project's own database and channel."""
+    own = tmp_path / "own.sqlite3"
+    (tmp_path / "own_settings.py").write_text(
+        "from project.settings import *\n"
+        f"DATABASES['default'] = tuned({{'ENGINE': 'django.db.backends.sqlite3', 'NAME': {str(own)!r}}})\n"
+    )
+    environment = {"DJANGO_SETTINGS_MODULE": "own_settings", "SECRET_KEY": "x", "PYTHONPATH": str(tmp_path)}
+    done = manage("compare", "--requests", "12", env=environment)
+    assert done.returncode == 1
+    assert "Nothing was started" in done.stderr
+    with closing(sqlite3.connect(own)) as database:  # which checks of models have made, and left empty
+        assert database.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)

@@ -5,17 +5,30 @@ settings, sends to the `log` channel in a temporary folder, and leaves nothing b
 """
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from notifications.comparison import Measured, Trial, TrialFailed, summary
 from notifications.conf import via_choices
 
 WIDTH = 30  # characters of the progress bar
+
+# What the trial's processes would work on, asked of one of them.
+PLACES = """
+import json
+from django.conf import settings
+from notifications.conf import notification_settings
+channel = settings.CHANNELS.get(notification_settings().channel, {})
+found = [settings.DATABASES["default"]["NAME"], channel.get("OPTIONS", {}).get("path"), settings.DEBUG]
+print(json.dumps(found, default=str))
+"""
 
 
 class Command(BaseCommand):
@@ -36,6 +49,7 @@ class Command(BaseCommand):
             raise CommandError("Fewer than 10 requests say nothing: give --requests 10 or more.")
         self.steps, self.done = 3 * len(via) + 1, 0
         with tempfile.TemporaryDirectory(prefix="compare-") as folder:
+            _refuse_other_places(Path(folder))
             try:
                 with Trial(Path(folder)) as trial:
                     self._progress("started")
@@ -52,6 +66,26 @@ class Command(BaseCommand):
         filled = WIDTH * self.done // self.steps
         sys.stderr.write(f"\r[{'#' * filled}{'.' * (WIDTH - filled)}] {what:<30}")
         sys.stderr.flush()
+
+
+def _refuse_other_places(folder: Path) -> None:
+    """The trial tells its processes by the environment where to work. Settings that do not ask it name the project's
+    own database and channels: those are not for a trial."""
+    database, log = str(folder / "asked.sqlite3"), str(folder / "log.txt")
+    told = {"DATABASE_URL": f"sqlite:///{database}", "NOTIFICATIONS_LOG_FILE": log, "DEBUG": "true"}
+    asked = subprocess.run(  # noqa: S603 (our own command)
+        [sys.executable, sys.argv[0], "shell", "--verbosity", "0", "--no-imports", "--command", PLACES],
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    places = asked.stdout.splitlines()[-1:]
+    if places != [json.dumps([database, log, True])] or not settings.WSGI_APPLICATION:
+        raise CommandError(
+            "These settings do not take DATABASE_URL, NOTIFICATIONS_LOG_FILE and DEBUG from the environment, or name "
+            "no WSGI_APPLICATION: the trial would run on your own database. Nothing was started."
+        )
 
 
 def _as_json(measured: list[Measured]) -> str:
