@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import TextChoices
-from rest_framework import serializers
+from rest_framework import ISO_8601, serializers
 
 
 class ViaField(serializers.CharField):
@@ -30,6 +30,13 @@ class TextField(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class MomentField(serializers.DateTimeField):
+    """RFC 3339, whatever DATETIME_FORMAT a project has for its own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format=ISO_8601, input_formats=[ISO_8601], **kwargs)
 
 
 class RecipientField(TextField):

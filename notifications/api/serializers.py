@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.validators import RegexValidator
+from django.db.models import DateTimeField
 from rest_framework import serializers
 
 from .. import orders
@@ -12,6 +13,7 @@ from ..models import Attempt, Notification, Status, Suppression, SuppressionReas
 from .fields import (
     ChannelField,
     CursorField,
+    MomentField,
     RecipientField,
     TextField,
     ViaField,
@@ -59,7 +61,7 @@ class NewNotificationSerializer(StrictSerializer):
     )
     channel = ChannelField(required=False, help_text="The way out; the default is a setting.")
     via = ViaField(required=False, help_text="Where it runs; the default is a setting.")
-    due_at = serializers.DateTimeField(required=False, help_text="Not sent before this time.")
+    due_at = MomentField(required=False, help_text="Not sent before this time.")
     dedupe_key = TextField(
         max_length=255,
         trim_whitespace=False,
@@ -75,11 +77,18 @@ class NewNotificationSerializer(StrictSerializer):
         return fields
 
 
-class AttemptSerializer(serializers.ModelSerializer):
+class ResourceSerializer(serializers.ModelSerializer):
+    # What goes out, with its times as MomentField has them. (A docstring would be in the schema.)
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {
+        DateTimeField: MomentField
+    }
+
+
+class AttemptSerializer(ResourceSerializer):
     outcome = serializers.CharField(
         allow_null=True, help_text="sent, retry, failed, unknown, cancelled or lost; null while it runs"
     )
-    finished_at = serializers.DateTimeField(allow_null=True)
+    finished_at = MomentField(allow_null=True)
 
     class Meta:
         model = Attempt
@@ -100,7 +109,7 @@ class AttemptSerializer(serializers.ModelSerializer):
         return {**super().to_representation(instance), "outcome": instance.outcome or None}
 
 
-class NotificationSummarySerializer(serializers.ModelSerializer):
+class NotificationSummarySerializer(ResourceSerializer):
     """A notification as the list shows it to the caller of `context["request"]`: masked, or not."""
 
     dedupe_key = serializers.CharField(allow_null=True)
@@ -181,8 +190,8 @@ class ListQuerySerializer(PageQuerySerializer):
         help_text="The whole address, as you gave it or as it is shown. "
         "Who may not see recipients finds its own only.",
     )
-    created_after = serializers.DateTimeField(required=False)
-    created_before = serializers.DateTimeField(required=False)
+    created_after = MomentField(required=False)
+    created_before = MomentField(required=False)
 
 
 class BulkQuerySerializer(StrictSerializer):
@@ -201,7 +210,7 @@ class NewSuppressionSerializer(StrictSerializer):
     note = TextField(max_length=255, required=False, allow_blank=True)
 
 
-class SuppressionSerializer(serializers.ModelSerializer):
+class SuppressionSerializer(ResourceSerializer):
     """An entry of the suppression list."""
 
     class Meta:

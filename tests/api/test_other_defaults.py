@@ -79,6 +79,15 @@ def test_a_header_names_no_address_that_is_counted(monkeypatch: pytest.MonkeyPat
     assert codes == [401, 429]
 
 
+def test_times_are_those_of_the_schema(api: APIClient, settings: Any) -> None:
+    """RFC 3339, in and out, where the project's own are written and read in another way."""
+    settings.REST_FRAMEWORK |= {"DATETIME_FORMAT": "%d.%m.%Y", "DATETIME_INPUT_FORMATS": ["%d.%m.%Y"]}
+    due_at = "2100-01-01T00:00:00Z"
+    new = {"recipient": "you@example.com", "message": "hello", "due_at": due_at}
+    answer = api.post("/api/v1/notifications", new, "json")
+    assert (answer.status_code, answer.json()["due_at"]) == (202, due_at)
+
+
 @pytest.mark.urls(__name__)
 def test_names_of_the_projects_own(api: APIClient, admin_client: Any, settings: Any) -> None:
     """Where a notification is, and where the page sends one, are ours, whatever is called `notifications` there.
