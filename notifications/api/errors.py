@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import (
     NON_FIELD_ERRORS,
     PermissionDenied,
@@ -161,6 +162,7 @@ def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
 
 
 @csrf_exempt  # nothing is done here
+@login_not_required
 def nowhere(request: HttpRequest) -> JsonResponse:
     """A view for addresses of the API that lead to nothing."""
     return not_found(request, Http404())

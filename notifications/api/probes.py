@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -24,6 +25,7 @@ Probe = Callable[[HttpRequest], HttpResponse]
 def looked_at(probe: Probe) -> Probe:
     """GET and HEAD; any other method is 405, a problem document as everywhere."""
 
+    @login_not_required  # for LoginRequiredMiddleware of a project: who asks is a machine
     @csrf_exempt  # Django's page about a token that is missing would come first, and tell a machine nothing
     @never_cache
     @wraps(probe)

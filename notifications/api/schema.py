@@ -1,6 +1,7 @@
 """The addresses of the schema and its page. What answers there is loaded when somebody asks: see `operations`."""
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.csp import CSP
 from django.views.decorators.csp import csp_override
@@ -11,15 +12,19 @@ with_styles = csp_override(settings.SECURE_CSP | {"style-src": [CSP.SELF, CSP.UN
 
 
 @csrf_exempt  # as REST framework's views are: they see to it themselves
+@login_not_required
 def schema(request: HttpRequest) -> HttpResponseBase:
     from .openapi import Schema
 
-    return Schema.as_view()(request)
+    response: HttpResponseBase = Schema.as_view()(request)
+    return response
 
 
 @csrf_exempt
+@login_not_required
 @with_styles
 def docs(request: HttpRequest) -> HttpResponseBase:
     from .openapi import Documentation
 
-    return Documentation.as_view()(request)
+    response: HttpResponseBase = Documentation.as_view()(request)
+    return response

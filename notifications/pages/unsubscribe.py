@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
@@ -14,8 +15,8 @@ from ..models import SuppressionReason
 from ..unsubscribe import InvalidToken, Scope, read
 
 
-# No CSRF token: mail programs post here, which have seen no page. The signed token says what may be done.
-@method_decorator([csrf_exempt, never_cache], name="dispatch")
+# No login and no CSRF token: mail programs post here, which have seen no page. The signed token says what may be done.
+@method_decorator([login_not_required, csrf_exempt, never_cache], name="dispatch")
 class Unsubscribe(View):
     """GET shows a form, POST stops the category. Both work again and again. 404 for a token that is not ours."""
 

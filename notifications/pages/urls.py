@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.templatetags.static import static
 from django.urls import path
+from django.utils.decorators import method_decorator
 from django.views.generic import RedirectView
 
 from .unsubscribe import Unsubscribe
@@ -12,6 +14,7 @@ from .views import FirstPage, Inline
 app_name = "notifications_pages"
 
 
+@method_decorator(login_not_required, name="dispatch")
 class Icon(RedirectView):
     """Asked for its place when somebody comes: before `collectstatic` a storage with a manifest knows none."""
 

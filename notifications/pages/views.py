@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.mixins import AccessMixin
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -23,7 +24,9 @@ from .forms import DEMO, INLINE, SendForm, is_demonstrable, modes
 from .timeline import bars
 
 
-@method_decorator(never_cache, name="dispatch")
+@method_decorator(
+    [login_not_required, never_cache], name="dispatch"
+)  # it knows itself whom it sends to log in
 class Page(AccessMixin, View):
     """For users who are logged in, and while `is_open` for everybody. Others are sent to log in."""
 

@@ -13,8 +13,10 @@ from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 from rest_framework.versioning import AcceptHeaderVersioning
 from rest_framework.views import APIView, exception_handler
+from uuid_utils import uuid7
 
 from notifications.models import Notification
+from notifications.unsubscribe import Scope, token
 from tests.api.conftest import problem
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +88,19 @@ def test_times_are_those_of_the_schema(api: APIClient, settings: Any) -> None:
     new = {"recipient": "you@example.com", "message": "hello", "due_at": due_at}
     answer = api.post("/api/v1/notifications", new, "json")
     assert (answer.status_code, answer.json()["due_at"]) == (202, due_at)
+
+
+def test_who_asks_has_no_login(client: Any, settings: Any) -> None:
+    """Machines and mail programs are not sent to a page to log in; whoever must be known is told so by the API."""
+    at = settings.MIDDLEWARE.index("django.contrib.auth.middleware.AuthenticationMiddleware") + 1
+    login_required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE[:at], login_required, *settings.MIDDLEWARE[at:]]
+    link = f"/unsubscribe/{token(Scope('you@example.com', 'news', str(uuid7())))}"
+    assert client.post(link).status_code == 200
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 503  # nobody works
+    assert client.get("/api/v1/docs").status_code == 401
+    assert client.get("/api/nowhere").status_code == 404
 
 
 @pytest.mark.urls(__name__)
