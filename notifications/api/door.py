@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.db import transaction
 from django.http import UnreadablePostError
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
@@ -35,6 +36,12 @@ class Closed(APIView):
     permission_classes = [HasRight]
     content_negotiation_class = OnlyJSON
     versioning_class = None
+
+    @classmethod
+    def as_view(cls, **kwargs: Any) -> Any:
+        """Not in the transaction of ATOMIC_REQUESTS: each has its own, and who waits for a worker (`Prefer: wait`) must
+        not wait inside of one that the worker cannot look into."""
+        return transaction.non_atomic_requests(super().as_view(**kwargs))
 
     def get_exception_handler(self) -> Callable[..., Any]:
         return problem_response

@@ -1,11 +1,13 @@
 """The first page: send something, and watch what "respond first, work after" means."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.mixins import AccessMixin
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -29,6 +31,11 @@ from .timeline import bars
 )  # it knows itself whom it sends to log in
 class Page(AccessMixin, View):
     """For users who are logged in, and while `is_open` for everybody. Others are sent to log in."""
+
+    @classmethod
+    def as_view(cls, **kwargs: Any) -> Callable[..., HttpResponseBase]:
+        """Not in the transaction of ATOMIC_REQUESTS: what `Inline` claims is committed before it is sent."""
+        return transaction.non_atomic_requests(super().as_view(**kwargs))
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not (request.user.is_authenticated or is_open(request)):

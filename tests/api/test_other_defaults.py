@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from django.urls import include, path
 from rest_framework.authentication import BasicAuthentication
@@ -15,6 +16,7 @@ from rest_framework.versioning import AcceptHeaderVersioning
 from rest_framework.views import APIView, exception_handler
 from uuid_utils import uuid7
 
+from notifications.api import views
 from notifications.models import Notification
 from notifications.unsubscribe import Scope, token
 from tests.api.conftest import problem
@@ -101,6 +103,21 @@ def test_who_asks_has_no_login(client: Any, settings: Any) -> None:
     assert client.get("/readyz").status_code == 503  # nobody works
     assert client.get("/api/v1/docs").status_code == 401
     assert client.get("/api/nowhere").status_code == 404
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_nobody_waits_inside_a_transaction(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ATOMIC_REQUESTS no worker would see what was accepted, and the writer of SQLite would wait, too."""
+    waited_inside = []
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    monkeypatch.setattr(
+        views, "wait_until_settled", lambda *_: waited_inside.append(connection.in_atomic_block)
+    )
+    new = {"recipient": "you@example.com", "message": "hello"}
+    location = api.post("/api/v1/notifications", new, "json", headers={"Prefer": "wait=1"})["Location"]
+    api.get(location, headers={"Prefer": "wait=1"})
+    assert waited_inside == [False, False]
 
 
 @pytest.mark.urls(__name__)
