@@ -18,7 +18,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from .calls import outcome
+from .calls import FORMAT, outcome
 from .dependencies import Dependency, FromURL, Needs, Tasks, TheRequest, needs_of, needs_of_dependency
 from .scope import RequestScope, current_scope
 
@@ -156,7 +156,14 @@ def inject[F: Callable[..., Any]](func: F) -> F:
 
         wrapper = injected
     wrapper.injected = True
+    wrapper.__signature__ = _what_is_left(func, needs)
     return wrapper  # type: ignore[no-any-return]
+
+
+def _what_is_left(func: Callable[..., Any], needs: Needs) -> inspect.Signature:
+    """What a caller still gives: who reads it to know what to take from a request must not look for the rest there."""
+    signature, given = inspect.signature(func, **FORMAT), {need.name for need in needs}
+    return signature.replace(parameters=[p for p in signature.parameters.values() if p.name not in given])
 
 
 def _missing(needs: Needs, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Needs:

@@ -1,6 +1,7 @@
 """Injection (rows I1 to I9): nothing but the annotation, in every kind of view."""
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
@@ -252,6 +253,15 @@ def test_outside_a_request_injection_says_what_is_missing() -> None:
 
     with pytest.raises(RuntimeError, match="BackgroundTasksMiddleware"):
         view(None)
+
+
+def test_the_signature_names_what_a_caller_gives() -> None:
+    """Libraries that read it, to take each parameter from a request and check it (django-ninja), find theirs only."""
+
+    @inject
+    def view(request, page: int = 1, tasks: BackgroundTasks = None, *, given=Depends(dependency)) -> None: ...
+
+    assert list(inspect.signature(view).parameters) == ["request", "page"]
 
 
 @pytest.mark.slow
