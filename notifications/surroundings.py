@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection, router
@@ -65,6 +66,18 @@ def check_database(**kwargs: Any) -> Iterator[CheckMessage]:
 def _is_in_place(model: type[Model]) -> bool:
     places = {router.db_for_write(model), router.db_for_read(model)}
     return places == {DEFAULT_DB_ALIAS} and router.allow_migrate_model(DEFAULT_DB_ALIAS, model)
+
+
+@register("notifications")
+def check_users(**kwargs: Any) -> Iterator[CheckMessage]:
+    """A token's user and its rights are one query, which knows these by name."""
+    has = {field.name for field in get_user_model()._meta.get_fields()}  # noqa: SLF001 (a documented API)
+    if missing := sorted({"is_active", "is_superuser", "groups", "user_permissions"} - has):
+        yield Error(
+            f"AUTH_USER_MODEL {settings.AUTH_USER_MODEL!r} has no {', '.join(missing)}.",
+            hint="Let it have PermissionsMixin of django.contrib.auth, and a field is_active.",
+            id="notifications.E045",
+        )
 
 
 @register("notifications")

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpResponse
@@ -83,6 +84,20 @@ def test_a_default_for_which_no_task_can_be_declared(settings: Any) -> None:
     settings.TASKS = {"default": {"BACKEND": "notifications.backends.thread.ThreadBackend"}}
     with pytest.raises(ImproperlyConfigured, match=r"TASKS\['default'\].*QueueBackend"):
         surroundings.refuse_default_backend()
+
+
+def test_users_without_rights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of AbstractBaseUser alone would be a 500 for each token."""
+    fields = [
+        field for field in get_user_model()._meta.get_fields() if field.name not in ("groups", "is_active")
+    ]
+    bare = SimpleNamespace(_meta=SimpleNamespace(get_fields=lambda: fields))
+    monkeypatch.setattr(surroundings, "get_user_model", lambda: bare)
+    (message,) = surroundings.check_users()
+    assert (message.id, message.msg) == (
+        "notifications.E045",
+        "AUTH_USER_MODEL 'auth.User' has no groups, is_active.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def _do_many(request: HttpRequest, act: Act, selection: Selection) -> HttpRespon
 
 def log(request: HttpRequest, thing: Any, flag: int, message: str) -> None:
     """Django's own log of the admin: who did what, and when. Never an address."""
-    LogEntry.objects.log_actions(int(request.user.pk or 0), [thing], flag, message, single_object=True)
+    LogEntry.objects.log_actions(request.user.pk or 0, [thing], flag, message, single_object=True)
 
 
 def _reason(request: HttpRequest) -> Selection:

@@ -56,9 +56,11 @@ class TokenQuerySet(models.QuerySet["Token"]):
             return None
         id, hint, own, group, user_id, username, is_superuser = row
         user_model = get_user_model()
+        key = user_model._meta.pk  # noqa: SLF001
+        user_id = key.to_python(user_id)  # SQLite has texts for UUIDs
         values = {
-            "id": user_id,
             user_model.USERNAME_FIELD: username,
+            key.attname: user_id,
             "is_active": True,
             "is_superuser": bool(is_superuser),  # SQLite has numbers for truth values
         }

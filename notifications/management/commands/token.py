@@ -41,7 +41,8 @@ class Command(DatabaseCommand):
 
     def handle(self, *, name: str, can: str, days: int | None, revoke: bool, **options: Any) -> None:
         users = get_user_model()._default_manager  # noqa: SLF001 (Django's documented name)
-        user = users.filter(username=name).first()
+        named = {users.model.USERNAME_FIELD: name}
+        user = users.filter(**named).first()
         if revoke:
             if user is None:
                 raise CommandError(f"There is no user {name!r}.")
@@ -56,12 +57,13 @@ class Command(DatabaseCommand):
             if not rights:
                 raise CommandError(f"{name!r} will be a new user: say what it --can do.")
             try:  # as `createsuperuser` does; nothing else looks at a name
-                users.model._meta.get_field("username").clean(name, None)  # noqa: SLF001 (a documented API)
+                field: Any = users.model._meta.get_field(users.model.USERNAME_FIELD)  # noqa: SLF001 (documented)
+                field.clean(name, None)
             except ValidationError as error:
                 raise CommandError(f"{name!r} is no name of a user: {' '.join(error.messages)}") from error
         with transaction.atomic():
             if user is None:
-                user = users.create_user(username=name)  # no password: it comes with tokens only
+                user = _made(users, named)
             codenames = {codename for right in rights for codename in RIGHTS[right]}
             user.user_permissions.add(
                 *Permission.objects.filter(content_type__app_label="notifications", codename__in=codenames)
@@ -70,3 +72,11 @@ class Command(DatabaseCommand):
             _, secret = Token.objects.issue(user, expires_at=expires_at)
         self.stderr.write("Keep it now, it is not shown again. Send it as  Authorization: Bearer …")
         self.stdout.write(secret)
+
+
+def _made(users: Any, named: dict[str, str]) -> Any:
+    """A user without a password: it comes with tokens only."""
+    try:
+        return users.create_user(**named)
+    except TypeError as error:  # a model of the project's own may ask for more
+        raise CommandError(f"Make the user yourself, and then ask again: {error}.") from error
