@@ -16,19 +16,24 @@ one that looks rows up may have been made when the table had a single page, to r
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+
+from django.apps import apps
+from django.db import connection
 
 from ..backends.queue.entries import NewEntry
 from ..backends.queue.texts import PG_ENTRY, PG_WAKE
 from .rows import ATTEMPT, DETAILS, INSERTED, NOTIFICATION, SUPPRESSION, Claim, Record, seconds
 
 # New rows travel as one JSON text: for the few of a request psycopg makes fifteen arrays in the time of the rest.
-TYPES = {"id": "uuid", "owner_id": "bigint", "resend_of": "uuid", "due_at": "timestamptz"}
+TYPES = {"id": "uuid", "resend_of": "uuid", "due_at": "timestamptz"}
 DUE = "coalesce(new.due_at, statement_timestamp())"
 
 
-def _inserting(source: str, **columns: str) -> str:
-    """The INSERT of rows from JSON; `columns` are what is not simply the row's."""
+def _inserting(owner: str, source: str, **columns: str) -> str:
+    """The INSERT of rows from JSON; `columns` are what is not simply the row's, `owner` is the type of a user's key."""
+    types = TYPES | {"owner_id": owner}
     columns |= {
         "due_at": DUE,
         "next_attempt_at": DUE,
@@ -39,17 +44,20 @@ def _inserting(source: str, **columns: str) -> str:
     return f"""
         INSERT INTO {NOTIFICATION} ({", ".join(columns)}) SELECT {", ".join(columns.values())}
         FROM {source} json_to_recordset(%s::json)
-            AS new ({", ".join(f"{name} {TYPES.get(name, 'text')}" for name in INSERTED)})
+            AS new ({", ".join(f"{name} {types.get(name, 'text')}" for name in INSERTED)})
         RETURNING created_at
     """  # noqa: S608 (constants, here and below)
 
 
-INSERT = _inserting("")
-# Rows and the entry they share, in one statement: alone it is a transaction, without BEGIN and COMMIT and their round
-# trips.
-INSERT_ENQUEUED = (
-    PG_ENTRY + _inserting("entry,", task_id="new.task_id || '-' || entry.id") + f", task_id, {PG_WAKE}"
-)
+@cache
+def _inserts() -> tuple[str, str]:
+    """The two INSERTs, made for this project's users. The second is of rows and the entry they share, in one statement:
+    alone it is a transaction, without BEGIN and COMMIT and their round trips."""
+    model = apps.get_model("notifications", "Notification")
+    owner = str(model._meta.get_field("owner").db_type(connection))  # noqa: SLF001 (a documented API)
+    enqueued = _inserting(owner, "entry,", task_id="new.task_id || '-' || entry.id")
+    return _inserting(owner, ""), f"{PG_ENTRY}{enqueued}, task_id, {PG_WAKE}"
+
 
 # lower() in the collation "C" folds ASCII and nothing else, as the stored addresses are. "default" is the index's.
 LISTED = f"""
@@ -138,7 +146,7 @@ RECORD = f"""
 
 def insert(cursor: Any, rows: Sequence[Any]) -> datetime:
     _plan_once(cursor)
-    cursor.execute(INSERT, [_json(rows)])
+    cursor.execute(_inserts()[0], [_json(rows)])
     created_at: datetime = cursor.fetchone()[0]
     return created_at
 
@@ -147,7 +155,7 @@ def insert_enqueued(
     cursor: Any, rows: Sequence[Any], entry: NewEntry, *, notify: bool
 ) -> tuple[int, datetime]:
     _plan_once(cursor)
-    cursor.execute(INSERT_ENQUEUED, [entry.key, entry.payload, entry.lock, _json(rows), notify])
+    cursor.execute(_inserts()[1], [entry.key, entry.payload, entry.lock, _json(rows), notify])
     created_at, task_id, _ = cursor.fetchone()
     return int(task_id.rpartition("-")[2]), created_at
 
@@ -156,9 +164,9 @@ def _plan_once(cursor: Any) -> None:
     """Note [Planned once]. Django's own cursors put the values into the text, and what differs cannot be prepared."""
     from psycopg import Cursor  # not for those who have no PostgreSQL
 
-    connection = cursor.connection
-    if connection.prepare_threshold is not None:
-        cursor.cursor = Cursor(connection)
+    raw = cursor.connection
+    if raw.prepare_threshold is not None:
+        cursor.cursor = Cursor(raw)
 
 
 def _json(rows: Sequence[Any]) -> str:

@@ -5,24 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import manage
+from tests.processes import manage, private_database
 
 pytestmark = pytest.mark.process
 
 
 def test_callers_and_operators(tmp_path: Path) -> None:
     """A token is made for such a user, lets it in, and shows it its own; the admin's log knows an operator."""
-    place = {
-        "DJANGO_SETTINGS_MODULE": "tests.own_project.settings",
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'db.sqlite3'}",
-    }
-    made = manage("migrate", "--run-syncdb", "--verbosity", "0", env=place)
-    assert made.returncode == 0, made.stderr
-    refused = manage("token", "robot", "--can", "send,read", env=place)
-    assert (refused.returncode, "no name of a user" in refused.stderr) == (1, True), refused.stderr
-    token = manage("token", "robot@example.com", "--can", "send,read", env=place)
-    assert token.returncode == 0, token.stderr
-    story = f"from tests.own_project.story import main; main({token.stdout.strip()!r})"
-    told = manage("shell", "--verbosity", "0", "--no-imports", "--command", story, env=place)
-    assert told.returncode == 0, told.stderr
-    assert json.loads(told.stdout) == [200, 200, "you@example.com", 302, "cancelled"]
+    with private_database(tmp_path) as url:
+        place = {
+            "DJANGO_SETTINGS_MODULE": "tests.own_project.settings",
+            "DATABASE_URL": url,
+        }
+        made = manage("migrate", "--verbosity", "0", env=place)
+        assert made.returncode == 0, made.stderr
+        refused = manage("token", "robot", "--can", "send,read", env=place)
+        assert (refused.returncode, "no name of a user" in refused.stderr) == (1, True), refused.stderr
+        token = manage("token", "robot@example.com", "--can", "send,read", env=place)
+        assert token.returncode == 0, token.stderr
+        story = f"from tests.own_project.story import main; main({token.stdout.strip()!r})"
+        told = manage("shell", "--verbosity", "0", "--no-imports", "--command", story, env=place)
+        assert told.returncode == 0, told.stderr
+        assert json.loads(told.stdout) == [200, 200, "you@example.com", 302, "cancelled"]
