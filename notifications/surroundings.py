@@ -2,6 +2,7 @@
 pages. Ids and messages as in `checks`."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from django.apps import apps
@@ -15,7 +16,7 @@ from django.tasks import default_task_backend
 from django.urls import get_resolver
 
 from .background.checks import views_of
-from .conf import notification_settings
+from .conf import NotificationSettings, notification_settings
 
 UNSUBSCRIBE = "notifications.pages.unsubscribe.Unsubscribe"
 
@@ -66,6 +67,20 @@ def check_database(**kwargs: Any) -> Iterator[CheckMessage]:
 def _is_in_place(model: type[Model]) -> bool:
     places = {router.db_for_write(model), router.db_for_read(model)}
     return places == {DEFAULT_DB_ALIAS} and router.allow_migrate_model(DEFAULT_DB_ALIAS, model)
+
+
+@register("notifications")
+def check_names(**kwargs: Any) -> Iterator[CheckMessage]:
+    """A limit under a name that nobody reads is none: a misspelt one, or that of a variable of the environment."""
+    known = {f"NOTIFICATIONS_{field.name.upper()}" for field in fields(NotificationSettings)}
+    for name in dir(settings):
+        if name.startswith("NOTIFICATIONS_") and name not in known:
+            yield Warning(
+                f"There is no setting {name}: nothing of this app reads it.",
+                hint=f"Known are {', '.join(sorted(known))}. If it is your own, put notifications.W046 in "
+                "SILENCED_SYSTEM_CHECKS.",
+                id="notifications.W046",
+            )
 
 
 @register("notifications")

@@ -86,6 +86,14 @@ def test_a_default_for_which_no_task_can_be_declared(settings: Any) -> None:
         surroundings.refuse_default_backend()
 
 
+@pytest.mark.parametrize("name", ["NOTIFICATIONS_CALLER_RATE", "NOTIFICATIONS_MAX_SENT"])
+def test_a_setting_that_nobody_reads(settings: Any, name: str) -> None:
+    """A variable of the environment, which only this repository's settings read, and a slip of the pen."""
+    setattr(settings, name, "1/hour")
+    (message,) = messages()
+    assert (message.id, name in message.msg) == ("notifications.W046", True)
+
+
 def test_users_without_rights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of AbstractBaseUser alone would be a 500 for each token."""
     fields = [
