@@ -129,7 +129,7 @@ def settle(records: Sequence[Record], reschedule: Reschedule, using: str) -> Non
         if bounced := [record.id for record in records if record.bounced and record.id in done]:
             suppression.add_bounced(bounced, using)
     fenced = [record.id for record in records if record.id not in done]
-    recorded.send(sender=None, records=[r for r in records if r.id in done], fenced=fenced)
+    recorded.send_robust(sender=None, records=[r for r in records if r.id in done], fenced=fenced)
 
 
 def _by_channel(claims: Sequence[Claim]) -> Iterator[tuple[str, list[Claim]]]:

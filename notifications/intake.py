@@ -188,7 +188,7 @@ def _stored(rows: Sequence[Notification], created_at: datetime) -> None:
 
 
 def announce(notification: Notification) -> None:
-    accepted.send(
+    accepted.send_robust(
         sender=Notification,
         notification_id=notification.pk,
         via=notification.via,

@@ -69,7 +69,7 @@ def recover(deliver_later: Reschedule, deliver_alone_later: Reschedule, *, dry_r
             due.id for due in (page if dry_run else _enqueue_again(page, deliver_later, using))
         )
     if found and not dry_run:
-        recovered.send(sender=None, lost=found.lost, stranded=found.stranded, given_up=found.given_up)
+        recovered.send_robust(sender=None, lost=found.lost, stranded=found.stranded, given_up=found.given_up)
     return found
 
 

@@ -1,4 +1,5 @@
-"""What happened, said once for each batch. Receivers log it; no receiver changes anything.
+"""What happened, said once for each batch. Receivers log it; no receiver changes anything: what one raises is logged by
+Django (`django.dispatch`), and that it has happened stays true.
 
 All of them carry ids and outcomes, never a message or an address.
 """

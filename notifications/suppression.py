@@ -38,7 +38,7 @@ def claim(ids: Sequence[str], lease: timedelta, using: str) -> list[Claim]:
     aliases = [alias for alias in channels.settings if channels[alias].suppressible]
     claims = statements.claim(ids, lease, using, aliases)
     if stopped := [claim for claim in claims if claim.suppressed]:
-        suppressed.send(sender=None, claims=stopped)
+        suppressed.send_robust(sender=None, claims=stopped)
         claims = [claim for claim in claims if not claim.suppressed]
     return claims
 
@@ -64,7 +64,7 @@ def add(
     values = {"reason": reason, "note": note, "notification": notification, "created_by": created_by}
     entry, is_new = Suppression.objects.get_or_create(**found, defaults=values)
     if is_new:
-        listed.send(sender=Suppression, ids=[entry.pk], reason=entry.reason)
+        listed.send_robust(sender=Suppression, ids=[entry.pk], reason=entry.reason)
     return entry, is_new
 
 
@@ -81,14 +81,14 @@ def add_bounced(ids: Sequence[str], using: str) -> None:
     # Those that somebody else has listed since the claim were there already: theirs is the entry.
     made = known.filter(pk__in=[entry.pk for entry in entries.values()])
     if new := list(made.values_list("pk", flat=True)):
-        listed.send(sender=Suppression, ids=new, reason=SuppressionReason.BOUNCE)
+        listed.send_robust(sender=Suppression, ids=new, reason=SuppressionReason.BOUNCE)
 
 
 def remove(entries: Iterable[Suppression]) -> None:
     """Take entries off the list. What was cancelled stays so."""
     ids = [entry.pk for entry in entries]
     Suppression.objects.filter(pk__in=ids).delete()
-    lifted.send(sender=Suppression, ids=ids)
+    lifted.send_robust(sender=Suppression, ids=ids)
 
 
 def folded(address: str) -> str:

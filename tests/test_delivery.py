@@ -14,6 +14,7 @@ from notifications.channels import SendResult
 from notifications.exceptions import DeliveryError
 from notifications.models import Attempt, Notification, Outcome, Status
 from notifications.request_id import request_id
+from notifications.signals import accepted as accepted_signal
 from notifications.signals import recorded
 from tests import recording_channel
 
@@ -282,6 +283,24 @@ def test_what_was_recorded_is_said(accepted: Accept) -> None:
     finally:
         recorded.disconnect(listen)
     assert heard == [[(str(row.pk), "sent") for row in rows]]
+
+
+def test_a_receiver_that_raises_changes_nothing(accepted: Accept, caplog: pytest.LogCaptureFixture) -> None:
+    """One of a project's own: what was accepted is, and of two channels neither is left unsent or unrecorded."""
+
+    def refuse_to_hear(**kwargs: Any) -> None:
+        raise ValueError("a receiver's own fault")
+
+    for signal in (accepted_signal, recorded):
+        signal.connect(refuse_to_hear)
+    try:
+        rows = [accepted(), accepted(channel="log")]
+        deliver(*rows)
+    finally:
+        for signal in (accepted_signal, recorded):
+            signal.disconnect(refuse_to_hear)
+    assert [row.status for row in rows] == [Status.SENT, Status.SENT]
+    assert caplog.text.count("a receiver's own fault") >= 4
 
 
 def test_errors_are_cut_and_cleaned(accepted: Accept) -> None:
