@@ -82,7 +82,10 @@ def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None
 def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client import multiprocess  # it reads the variable when it is imported
 
+    from notifications import tallies
+
     multiprocess.mark_process_dead(worker.pid)
+    tallies.add_up(os.environ["PROMETHEUS_MULTIPROC_DIR"], worker.pid)
 
 
 def on_exit(server: Any) -> None:

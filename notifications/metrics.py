@@ -1,8 +1,8 @@
 """What Prometheus is told. The process counts requests; what is in the database is asked for when it is scraped.
 
 Note [Many processes]: under gunicorn each worker answers some of the scrapes, so what a process counts lies in
-files of PROMETHEUS_MULTIPROC_DIR (gunicorn.conf.py makes it), and every scrape reads them all. What the database
-knows needs no such thing: queue and attempts are the same whoever asks, and count the workers of all hosts.
+files of PROMETHEUS_MULTIPROC_DIR (gunicorn.conf.py makes it), and every scrape reads them all (`tallies.py`). What the
+database knows needs no such thing: queue and attempts are the same whoever asks, and count the workers of all hosts.
 """
 
 import os
@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from . import health
+from . import health, tallies
 from .background.pool import existing_pool
 from .clock import database_now
 from .models import Attempt, AttemptTotal, Notification, Status
@@ -40,13 +40,19 @@ request_seconds = Histogram(
 
 def exposition() -> bytes:
     """All metrics in Prometheus' text format."""
-    registry = _process
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # Note [Many processes]
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     asked = CollectorRegistry()
     asked.register(Asked())
-    return generate_latest(registry) + generate_latest(asked)
+    return _counted() + generate_latest(asked)
+
+
+def _counted() -> bytes:
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # Note [Many processes]
+    if folder is None:
+        return generate_latest(_process)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    with tallies.reading(folder):
+        return generate_latest(registry)
 
 
 class Asked(Collector):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
@@ -267,8 +268,19 @@ def test_metrics_of_several_processes(tmp_path: Path) -> None:
             wait_until(lambda: output.read_text().count("Booting worker") >= 6)
             wait_until(lambda: output.read_text().count("Worker exiting") >= 3)
             assert _livez(url) >= before
+            # Else every reload would leave three files more, for each scrape to read.
+            wait_until(lambda: _counting(tmp_path) <= {"gone", *_workers(master.pid)})
             assert len(list(tmp_path.glob("notifications-metrics-*"))) == 1
         assert not list(tmp_path.glob("notifications-metrics-*"))
+
+
+def _counting(folder: Path) -> set[str]:
+    """Of whom there is a file."""
+    return {file.stem.rpartition("_")[2] for file in folder.glob("notifications-metrics-*/*.db")}
+
+
+def _workers(master: int) -> set[str]:
+    return {str(child.pid) for child in psutil.Process(master).children()}
 
 
 def _get(url: str) -> httpx.Response:
