@@ -6,12 +6,17 @@ from typing import Any
 
 from project.environment import BASE_DIR, refusal
 
+# What SQLite's journal may take when nobody needs it. While somebody reads for long it grows, and without a limit the
+# file would stay as large as it ever was.
+JOURNAL_BYTES = 64 * 1024 * 1024
+
 SQLITE = {
     # Readers never wait for the writer, and a commit costs no fsync: a crash of the machine (not of a process) may
     # take back the last commits, it never damages the file.
     # A checkpoint does cost one, and whoever commits the page that is too many waits for it: at SQLite's default of
     # 1000 pages that was one request in a hundred. 4000 are 16 MB of journal.
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=4000",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=4000; "
+    f"PRAGMA journal_size_limit={JOURNAL_BYTES}",
     # Take the write lock at BEGIN. A transaction that upgrades later fails at once with "database is locked",
     # whatever the timeout says.
     "transaction_mode": "IMMEDIATE",

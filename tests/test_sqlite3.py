@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError, connections
 from django.db.utils import load_backend
 
+from project.database import JOURNAL_BYTES, SQLITE
 from project.sqlite3 import base
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +110,24 @@ def test_another_error_is_raised_at_once(connection, monkeypatch) -> None:
         connection._start_transaction_under_autocommit()
     with connection.cursor() as cursor:
         cursor.execute("ROLLBACK")
+
+
+@pytest.mark.slow
+def test_what_a_long_reader_made_of_the_journal_does_not_stay(tmp_path: Path) -> None:
+    """While somebody reads, a backup say, nothing in the journal is used again, and it grows. Afterwards it is cut."""
+    file = tmp_path / "db.sqlite3"
+    writer, reader = (sqlite3.connect(file, isolation_level=None) for _ in range(2))
+    for connection in (writer, reader):
+        connection.executescript(str(SQLITE["init_command"]))
+    writer.execute("CREATE TABLE written (value)")
+    reader.execute("BEGIN").execute("SELECT * FROM written").fetchall()
+    for _ in range(3):
+        writer.execute("INSERT INTO written VALUES (zeroblob(?))", [JOURNAL_BYTES // 2])
+    journal = tmp_path / "db.sqlite3-wal"
+    assert journal.stat().st_size > JOURNAL_BYTES
+    reader.execute("COMMIT")
+    for _ in range(2):  # the first copies all there is into the database, the second begins anew
+        writer.execute("INSERT INTO written VALUES (1)")
+    assert journal.stat().st_size <= JOURNAL_BYTES
+    writer.close()
+    reader.close()
