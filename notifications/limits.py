@@ -72,7 +72,6 @@ def _digest(recipient: str) -> str:
     return salted_hmac("notifications.limits", recipient, algorithm="sha256").hexdigest()
 
 
-def prune() -> int:
-    """Delete counts of past days. Returns how many."""
-    deleted, _ = RecipientCount.objects.filter(day__lt=int(database_now().timestamp()) // DAY).delete()
-    return deleted
+def past() -> QuerySet[RecipientCount]:
+    """Counts of past days, which nobody asks for any more."""
+    return RecipientCount.objects.filter(day__lt=int(database_now().timestamp()) // DAY)

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
+from django.db.models import QuerySet
 from django.tasks import TaskResult
 
 from . import intake, limits, orders, recovery, tasks, tracing
@@ -150,13 +151,17 @@ def recover(*, dry_run: bool = False) -> recovery.Recovered:
 
 def prune() -> int:
     """Delete what the door no longer needs: answers of yesterday's keys, counts of past days. Returns how many."""
-    pruned = limits.prune()
+    return sum(_delete(rows) for rows in (limits.past(), IdempotencyKey.objects.expired()))
+
+
+def _delete(rows: QuerySet[Any]) -> int:
+    deleted = 0
     while True:
-        page = IdempotencyKey.objects.expired().values_list("pk", flat=True)[:PRUNED_AT_ONCE]
-        deleted, _ = IdempotencyKey.objects.filter(pk__in=list(page)).delete()
-        pruned += deleted
-        if deleted < PRUNED_AT_ONCE:
-            return pruned
+        page = list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
+        # Of `rows`, because one of the page may have come into use again since.
+        deleted += rows.filter(pk__in=page).delete()[0]
+        if len(page) < PRUNED_AT_ONCE:
+            return deleted
 
 
 @tracing.accepting

@@ -225,3 +225,22 @@ def test_pruned_after_a_day(api: APIClient, monkeypatch: pytest.MonkeyPatch) -> 
     api.post(SEND, headers=KEY)
     assert services.prune() == 5
     assert IdempotencyKey.objects.count() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_a_key_that_is_used_again_is_not_pruned(api: APIClient) -> None:
+    """It had expired, and between the look and the deletion it came with a new request."""
+    api.post(SEND, headers=KEY)
+    IdempotencyKey.objects.update(created_at=F("created_at") - timedelta(hours=25))
+    answers = []
+
+    def meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("DELETE") and IdempotencyKey._meta.db_table in sql and not answers:
+            answers.append(None)
+            answers.append(api.post(SEND, headers=KEY))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(meanwhile):
+        assert services.prune() == 0
+    assert api.post(SEND, headers=KEY).headers["Idempotent-Replayed"] == "true"

@@ -86,9 +86,45 @@ class TestRecipients:
             limits.count("a")
         RecipientCount.objects.update(day=0)
         limits.count("a")
-        assert limits.prune() == 0
+        assert services.prune() == 0
         RecipientCount.objects.update(day=0)
-        assert limits.prune() == 1
+        assert services.prune() == 1
+
+    def test_counts_of_past_days_are_deleted_in_pages(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """At midnight that is all of a day: whoever accepts must not wait for it."""
+        settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"day": 1}
+        monkeypatch.setattr(services, "PRUNED_AT_ONCE", 2)
+        for recipient in "abcde":
+            limits.count(recipient)
+        RecipientCount.objects.update(day=0)
+        deleted: list[int] = []
+
+        def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            result = execute(sql, params, many, context)
+            if sql.startswith("DELETE"):
+                deleted.append(context["cursor"].rowcount)
+            return result
+
+        with connections["default"].execute_wrapper(watch):
+            assert services.prune() == 5
+        assert [count for count in deleted if count] == [2, 2, 1]
+
+    def test_a_count_that_began_anew_stays(self, settings: Any) -> None:
+        """It was to be deleted, and before it was the recipient had another one."""
+        settings.NOTIFICATIONS_RECIPIENT_LIMITS = {"day": 1}
+        limits.count("a")
+        RecipientCount.objects.update(day=0)
+
+        def meanwhile(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            if sql.startswith("DELETE"):
+                RecipientCount.objects.update(day=limits.NO_LIMIT)
+            return execute(sql, params, many, context)
+
+        with connections["default"].execute_wrapper(meanwhile):
+            assert services.prune() == 0
+        assert RecipientCount.objects.count() == 1
 
     @pytest.mark.slow
     def test_a_batch(self, api: APIClient, settings: Any) -> None:
