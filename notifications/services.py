@@ -2,11 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from itertools import batched
 from typing import Any
 
+from django.apps import apps
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connections, transaction
 from django.db.models import QuerySet
@@ -150,7 +154,13 @@ def recover(*, dry_run: bool = False) -> recovery.Recovered:
 
 
 def prune() -> int:
-    """Delete what the door no longer needs: answers of yesterday's keys, counts of past days. Returns how many."""
+    """Delete what the door no longer needs: answers of yesterday's keys, counts of past days, sessions that ended.
+
+    Returns how many, without the sessions.
+    """
+    if apps.is_installed("django.contrib.sessions"):  # Django leaves it to whoever uses them
+        with suppress(NotImplementedError):  # an engine of somebody else's, which need not know how
+            import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
     return sum(_delete(rows) for rows in (limits.past(), IdempotencyKey.objects.expired()))
 
 

@@ -5,6 +5,7 @@ from io import StringIO
 from uuid import uuid4
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.utils import timezone
@@ -101,6 +102,15 @@ def test_housekeeping_deletes_a_page_at_a_time(monkeypatch) -> None:
     housekeeping.housekeep()
     assert Notification.objects.count() == 3
     assert retention.prune() == {"sent": 3}
+
+
+def test_sessions_that_have_ended_are_deleted() -> None:
+    """Django deletes none by itself. One that goes on stays."""
+    moment = timezone.now()
+    for key, left_over in (("ended", timedelta(days=-1)), ("open", timedelta(days=1))):
+        Session.objects.create(session_key=key, session_data="", expire_date=moment + left_over)
+    services.prune()
+    assert [session.session_key for session in Session.objects.all()] == ["open"]
 
 
 def test_totals_do_not_fall() -> None:
