@@ -4,6 +4,7 @@ import os
 import runpy
 import signal
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -61,6 +62,26 @@ def test_a_reload_brings_new_code_of_all(monkeypatch: pytest.MonkeyPatch, tmp_pa
     conf["post_fork"](Mock(), SimpleNamespace(core=None))
     assert not {"project", "notifications"} & {name.partition(".")[0] for name in sys.modules}
     assert "environs" in sys.modules
+
+
+def test_what_a_reload_leaves_behind_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The master forks again and again. What was in use at one fork, and is in a circle at the next, can go."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    pre_fork = runpy.run_path("gunicorn.conf.py")["pre_fork"]
+    server = SimpleNamespace(WORKERS={}, num_workers=1)
+
+    class Settings:
+        """As gunicorn's own: an object that knows itself."""
+
+        def __init__(self) -> None:
+            self.itself = self
+
+    settings = Settings()
+    known = weakref.ref(settings)
+    pre_fork(server, SimpleNamespace())
+    del settings
+    pre_fork(server, SimpleNamespace())
+    assert known() is None
 
 
 @pytest.mark.process
