@@ -1,6 +1,8 @@
 """E-mail addresses: one and only one, in the one form that is stored."""
 
 import re
+from email.errors import InvalidHeaderDefect
+from email.policy import SMTP
 
 from django.core.exceptions import ValidationError
 from email_validator import EmailNotValidError, validate_email
@@ -37,6 +39,13 @@ def clean_address(address: str) -> str:
     if "." not in parts.ascii_domain:
         raise ValidationError("The part after the @ is not a full domain name.", code="invalid")
     return f"{parts.local_part}@{parts.ascii_domain.lower()}"
+
+
+def is_sender(text: str) -> bool:
+    """Whether it is one address, with its name if it has one, as a header says it. Raises ValueError for a line end."""
+    _, header = SMTP.header_store_parse("From", text)
+    invalid = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
+    return len(header.addresses) == 1 and not invalid
 
 
 def _without(address: str, reason: str) -> str:

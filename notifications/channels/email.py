@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
-from email.errors import InvalidHeaderDefect, MessageError
+from email.errors import MessageError
 from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from time import monotonic
@@ -21,7 +21,7 @@ from .. import unsubscribe
 from ..exceptions import DeliveryError
 from ..shapes import NUMBER, TEXT, TEXTS, misshapen
 from . import mailer
-from .address import clean_address
+from .address import clean_address, is_sender
 from .base import BaseChannel, Message, SendResult
 from .smtp import Broken, Session
 
@@ -75,7 +75,7 @@ class Options:
             raise ValueError(problem.rstrip("."))
         if not made.mailers:
             raise ValueError("mailers must be a list of aliases of MAILERS")
-        if not _is_address(made.from_email) or "@" not in made.sender or not made.sender.isascii():
+        if not is_sender(made.from_email) or "@" not in made.sender or not made.sender.isascii():
             raise ValueError(
                 "from_email (DEFAULT_FROM_EMAIL, without it) must be one address, with its name if you like, "
                 "and with nothing but ASCII before the @"
@@ -89,13 +89,6 @@ class Options:
         """The address alone, its domain in IDNA form. Raises ValueError where there is no such form."""
         local, at, domain = parseaddr(self.from_email)[1].rpartition("@")
         return f"{local}{at}{punycode(domain)}"
-
-
-def _is_address(text: str) -> bool:
-    """It is one, as a header says it. Raises ValueError for a line end."""
-    _, header = POLICY.header_store_parse("From", text)
-    invalid = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
-    return len(header.addresses) == 1 and not invalid
 
 
 class EmailChannel(BaseChannel):
