@@ -64,6 +64,7 @@ def test_a_reload_brings_new_code_of_all(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "environs" in sys.modules
 
 
+@pytest.mark.slow
 def test_what_a_reload_leaves_behind_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The master forks again and again. What was in use at one fork, and is in a circle at the next, can go."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))

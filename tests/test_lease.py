@@ -69,6 +69,7 @@ def test_a_database_that_is_away_is_asked_again(
     assert "lease=not-renewed count=1" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_thread_ends_when_it_has_nothing_to_hold(keeper: Keeper, monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle process keeps no thread and no connection; the next long send gets a new one."""
     monkeypatch.setattr(lease, "IDLE_SECONDS", 0.01)

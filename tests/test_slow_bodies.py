@@ -73,6 +73,7 @@ def test_a_client_that_goes_on(ends: tuple[socket.socket, socket.socket]) -> Non
         bodies.finish(request)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_a_body_that_nobody_wanted(ends: tuple[socket.socket, socket.socket], *, is_chunked: bool) -> None:
     """Its client gets rid of it, and the next request is understood. gunicorn alone reads 64 KiB."""

@@ -32,6 +32,7 @@ def test_the_page(logged_in: Callable[[str], Client], accepted: Callable[..., No
     assert "Resend all" not in page
 
 
+@pytest.mark.slow
 def test_the_fragment(admin_client: Client) -> None:
     """Only what changes, and not to be kept."""
     answer = admin_client.get(reverse(URL), {"fragment": ""})

@@ -84,6 +84,7 @@ def test_it_leads_to_the_queues_own_pages(
     assert leads_to(logged_in("operator")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["ormq", "success", "failure", "schedule"])
 def test_the_queues_own_views_stand_beside(admin_client: Client, accepted: Accept, model: str) -> None:
     """django-q2's queued, successful, failed and scheduled tasks; queued ones by their function's name."""
@@ -101,6 +102,7 @@ def test_nobody_looks_in_without_the_right(client: Client, django_user_model: An
     assert client.get(reverse("admin:notifications_notification_changelist")).status_code == 403
 
 
+@pytest.mark.slow
 def test_what_is_scheduled_is_due_next(admin_client: Client, accepted: Accept) -> None:
     """One step for what is one moment."""
     row = accepted(due_at=timezone.now() + timedelta(hours=1))

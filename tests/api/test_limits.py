@@ -62,6 +62,7 @@ class TestRates:
 class TestRecipients:
     """One recipient gets so many in an hour and on a day, whoever sends and in whichever process."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("window", ["hour", "day"])
     def test_the_limit(self, api: APIClient, settings: Any, window: str) -> None:
         """429 with Retry-After past it; another recipient is not concerned; nothing is stored."""

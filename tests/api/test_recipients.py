@@ -194,6 +194,7 @@ def test_what_is_resent(ann: APIClient, failed: Notification, client_of: Callabl
     assert Notification.objects.get(resend_of=failed.pk).owner == ann.user
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), [("viewer", 5), ("token", 2)])
 def test_what_it_costs(
     failed: Notification,

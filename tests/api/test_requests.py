@@ -51,6 +51,7 @@ def test_a_path_that_is_no_text(api: APIClient, local: str) -> None:
     assert not Notification.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_path_that_is_one(api: APIClient) -> None:
     """Percent signs may stand in an address, and other letters than ASCII."""
     for local in ("a%25FF", "m%C3%BCller%25FF"):

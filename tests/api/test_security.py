@@ -17,6 +17,7 @@ LIST = "/api/v1/notifications"
 NEW = {"recipient": "you@example.com", "message": "hello"}
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/livez", LIST, "/api/v1/docs", "/admin/", "/admin/login/", "/nowhere"])
 def test_headers(api: APIClient, admin_client: Any, path: str) -> None:
@@ -82,6 +83,7 @@ def test_check_deploy_is_clean() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_each_row_of_the_document_has_its_test() -> None:
     """docs/security.md names tests that exist."""
     text = (ROOT / "docs" / "security.md").read_text()

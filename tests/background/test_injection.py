@@ -196,6 +196,7 @@ def test_I8_the_injected_ones_as_the_responses_own_run_once(client: Client) -> N
     assert work.diary == ["once"]
 
 
+@pytest.mark.slow
 def test_I9_never_in_the_api_schema(client: Client) -> None:
     """I9: drf-spectacular sees no parameter of ours, before and after the handler has been wrapped."""
     generators = pytest.importorskip("drf_spectacular.generators")

@@ -222,6 +222,7 @@ def test_E8_at_the_deadline_what_is_left_is_named(settings, caplog) -> None:
     assert caplog.text.count("process is stopping") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_E10_a_child_makes_a_pool_of_its_own() -> None:
     """E10: what was made before the fork is dead in the child, so the child starts with none."""

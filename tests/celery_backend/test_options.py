@@ -5,6 +5,7 @@ import pytest
 from notifications.backends.celery.conf import check_options
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
@@ -28,6 +29,7 @@ def test_no_broker(url: str) -> None:
     assert "notifications.celery.E002" in [error.id for error in check_options("celery", {"BROKER_URL": url})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     ["amqp://", "redis:///5", "rediss://:p%40@[::1]:6379/?ssl_cert_reqs=required", "amqps://a/v;amqps://b/v"],

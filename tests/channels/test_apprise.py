@@ -50,6 +50,7 @@ def test_only_names(receiver: Receiver) -> None:
     assert "secret" not in str(caught.value.messages)
 
 
+@pytest.mark.slow
 def test_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing library, no service, and what is no service's URL; none is repeated."""
     assert channel(ops="json://localhost").check() == []

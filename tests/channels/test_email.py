@@ -67,6 +67,7 @@ def test_what_settings_say_of_a_message(email: Any, settings: Any) -> None:
     assert unsubscribe.read(token).address == "ann@example.com"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["Gr\u00fc\u00dfe", "\u4f60\u597d" * 300, "a" * 3000, "\u00fc" * 600])
 def test_only_ascii_goes_out(email: Any, body: str) -> None:
     """No server needs 8BITMIME for it (RFC 6152), encoded lines are short (RFC 2045, 2047); the text is as it was."""

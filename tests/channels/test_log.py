@@ -48,6 +48,7 @@ def test_no_message_can_forge_a_line(log_file: Path, body: str) -> None:
     assert "\x1b" not in text
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(), max_size=20))
 def test_as_many_lines_as_messages(bodies: list[str]) -> None:
     """For any texts at all: n messages, n lines."""
@@ -126,6 +127,7 @@ def dotted(alphabet: str) -> st.SearchStrategy[str]:
     return st.lists(st.text(alphabet, min_size=1, max_size=66), min_size=1, max_size=4).map(".".join)
 
 
+@pytest.mark.slow
 @given(dotted("aZ09_+-"), dotted("aZ09"), st.text("abz", min_size=2, max_size=24))
 def test_the_short_cut_says_what_the_library_says(local: str, domain: str, top: str) -> None:
     """Whatever the pattern lets pass, the library does, in the same form."""

@@ -92,6 +92,7 @@ def test_what_was_typed_is_text(client: Client) -> None:
     assert Notification.objects.get().message == typed["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("development")
 def test_too_many_for_one(client: Client, settings: Any) -> None:
     """The limit of a recipient is a reason in the form, not an error of the page."""
@@ -151,6 +152,7 @@ def test_no_inline_without_slow_work(admin_client: Client) -> None:
     assert Notification.objects.get().channel == "log"
 
 
+@pytest.mark.slow
 def test_who_may_not_send_is_told(client: Client) -> None:
     """A user without the right sees why the form is off; who posts all the same gets 403."""
     client.force_login(user_with("view_notification"))
@@ -161,6 +163,7 @@ def test_who_may_not_send_is_told(client: Client) -> None:
     assert not Notification.objects.exists()
 
 
+@pytest.mark.slow
 def test_who_may_not_look_may_send(client: Client) -> None:
     """They get the page again, with the reason why there is no more to see."""
     client.force_login(user_with("add_notification"))
