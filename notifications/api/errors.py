@@ -4,7 +4,6 @@
 "errors": [{"pointer" | "parameter", "code", "detail"}]. Never a traceback, never an address in `detail`.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +16,6 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import status
@@ -33,9 +31,8 @@ from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler
 
 from ..exceptions import BatchRefused, InvalidStatus, RecipientLimitReached
+from .away import AWAY, DatabaseAway, log_away
 from .bodies import unreadable
-
-logger = logging.getLogger("notifications.api")
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -84,13 +81,6 @@ class KeyReused(APIException):
     default_detail = "This Idempotency-Key came with another request before. Take a new one."
 
 
-class DatabaseAway(APIException):
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_code = "database_away"
-    default_detail = "The database cannot be used at the moment. Ask again."
-    wait = 1  # seconds; DRF makes Retry-After of it
-
-
 class InvalidHeader(APIException):
     status_code = status.HTTP_400_BAD_REQUEST
     default_code = "invalid_header"
@@ -102,8 +92,8 @@ class InvalidHeader(APIException):
 
 def problem_response(exception: Exception, context: Mapping[str, Any]) -> JsonResponse | None:
     """DRF's EXCEPTION_HANDLER. None for a fault of ours: Django answers 500 by `server_error`."""
-    if isinstance(exception, OperationalError | InterfaceError):
-        logger.error("database=away view=%s", type(context["view"]).__name__, exc_info=exception)
+    if isinstance(exception, AWAY):
+        log_away(exception, type(context["view"]).__name__)
     exception = _translated(exception)
     response = exception_handler(exception, dict(context))
     if response is None:
@@ -188,7 +178,7 @@ def _translated(exception: Exception) -> Exception:
         return ValidationError(_details(exception))
     if isinstance(exception, BatchRefused):
         return ValidationError({str(at): batch_detail(error) for at, error in exception.errors.items()})
-    if isinstance(exception, OperationalError | InterfaceError):
+    if isinstance(exception, AWAY):
         return DatabaseAway()
     if isinstance(exception, TooManyFieldsSent | TooManyFilesSent):
         return ParseError("There are too many fields.")

@@ -12,6 +12,7 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from notifications import tasks
+from notifications.api import away
 from notifications.background.pool import current_pool
 from notifications.models import Notification, Status
 from notifications.statements import claim
@@ -251,6 +252,25 @@ def test_a_database_that_is_away_is_waited_for(
     assert response["Retry-After"] == "1"
     assert str(error) not in json.dumps(document)
     assert str(error) in caplog.text
+
+
+def test_an_outage_is_not_one_traceback_for_each_request(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some hundred requests a second, of fifty lines each, would fill a disk. Each has its line, with the reason."""
+
+    def fail(**fields: Any) -> None:
+        raise OperationalError("no room is left")
+
+    monkeypatch.setattr("notifications.orders.make", fail)
+    monkeypatch.setattr("notifications.api.away._traced_at", -away.TRACEBACK_EVERY)
+    for _ in range(3):
+        problem(api.post(SEND), 503)
+    records = [record for record in caplog.records if record.name == "notifications.api"]
+    assert [record.getMessage() for record in records] == [
+        "database=away view=SendNotification error=no room is left"
+    ] * 3
+    assert [bool(record.exc_info) for record in records] == [True, False, False]
 
 
 def test_status_times_and_attempts(api: APIClient) -> None:
