@@ -1,4 +1,4 @@
-"""How a request sees that its PostgreSQL connection is lost, without a round trip while it is not."""
+"""How a request sees that its PostgreSQL connection is lost, and what one is like whatever is set for its role."""
 
 import select
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ import pytest
 from django.db import connection as default
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from notifications.clock import database_now
 
 pytestmark = [
     pytest.mark.django_db,
@@ -67,3 +69,20 @@ def test_one_that_is_closed_is_not_usable(connection) -> None:
     assert not connection.is_usable()
     connection.connection = None
     assert not connection.is_usable()
+
+
+DEFAULTS = "-c DateStyle=SQL,DMY -c default_transaction_isolation=serializable -c TimeZone=Asia/Kathmandu"
+
+
+def test_what_a_role_has_by_default_changes_nothing() -> None:
+    """Law: times are read, and what waited for a row goes on, whatever is set for the role or the server."""
+    wrapper = connections.create_connection("default")
+    wrapper.settings_dict["OPTIONS"] = wrapper.settings_dict["OPTIONS"] | {"options": DEFAULTS}
+    try:
+        with wrapper.cursor() as cursor:
+            cursor.execute("SHOW transaction_isolation")
+            assert cursor.fetchone() == ("read committed",)
+            cursor.execute("SELECT clock_timestamp()")
+            assert abs(cursor.fetchone()[0] - database_now()).total_seconds() < 60
+    finally:
+        wrapper.close()
