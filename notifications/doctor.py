@@ -70,6 +70,9 @@ def _database() -> Iterator[Finding]:
     connection.ensure_connection()
     version = ".".join(map(str, connection.get_database_version()))
     yield Finding("database", OK, f"{connection.display_name} {version}")
+    if health.only_reads(database()):
+        hint = "Name the primary in DATABASE_URL, promote this one, or look at default_transaction_read_only."
+        yield Finding("database", ERROR, "It only reads, so that nothing is accepted or delivered.", hint)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]

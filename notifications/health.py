@@ -59,8 +59,8 @@ def degraded() -> dict[str, str]:
 def failures() -> dict[str, str]:
     """What is not as it must be, by name, with what to do. Empty: ready."""
     try:
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute("SELECT 1")
+        if only_reads(DEFAULT_DB_ALIAS):
+            return {"database": "It only reads: a standby, or it was told so."}
         if not _migrated():
             return {"migrations": "Some are not applied: run manage.py migrate."}
         heard, now = heartbeats(), database_now()
@@ -69,6 +69,17 @@ def failures() -> dict[str, str]:
     if heard is not None and not is_heard((beat.seen_at for beat in heard), now):
         return {"workers": f"None has been heard of lately: run {worker_command()}."}
     return {}
+
+
+def only_reads(using: str) -> bool:
+    """Whether nothing can be written there. Asks PostgreSQL: a standby does, and whatever was told to only read.
+
+    Raises django.db.DatabaseError when the database cannot be reached.
+    """
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only" if connection.vendor == "postgresql" else "SELECT 'off'")
+        return bool(cursor.fetchone()[0] == "on")
 
 
 _is_migrated = False  # once true it stays true for this version of the code

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from django.db import OperationalError, connections, transaction
 from django.db import connection as default
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from notifications import doctor, health
 from notifications.clock import database_now
 
 pytestmark = [
@@ -86,3 +87,15 @@ def test_what_a_role_has_by_default_changes_nothing() -> None:
             assert abs(cursor.fetchone()[0] - database_now()).total_seconds() < 60
     finally:
         wrapper.close()
+
+
+def test_one_that_only_reads_counts_as_away(client) -> None:
+    """Law: a standby is waited for like a server that is away, and both `/readyz` and `doctor` say so."""
+    assert not health.only_reads("default")
+    with pytest.raises(OperationalError, match="read-only"), transaction.atomic(), default.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+        response = client.get("/readyz")
+        findings = [f.text for f in doctor.examine() if (f.what, f.level) == ("database", doctor.ERROR)]
+        cursor.execute("CREATE TABLE anything ()")
+    assert (response.status_code, list(response.json()["failures"])) == (503, ["database"])
+    assert findings == ["It only reads, so that nothing is accepted or delivered."]

@@ -12,9 +12,14 @@ form only. Both may be set for a role, a database or a server, by people who thi
 """
 
 import select
+from functools import cached_property
+from types import TracebackType
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper
+from psycopg.errors import ReadOnlySqlTransaction
 
 READ_COMMITTED = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"
 ISO_TIMES = "SET DateStyle TO ISO"
@@ -30,6 +35,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         poll.register(self.connection.fileno(), select.POLLIN)
         return not poll.poll(0) or super().is_usable()
 
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return Errors(self)
+
     def _configure_connection(self, connection: Any) -> bool:
         """Django's own place for it, with a pool and without. See Note [Whatever the role's defaults]."""
         style = connection.info.parameter_status("DateStyle") or ""
@@ -37,3 +46,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
             cursor.execute(READ_COMMITTED if style.startswith("ISO") else f"{ISO_TIMES}; {READ_COMMITTED}")
         super()._configure_connection(connection)  # type: ignore[misc]
         return True
+
+
+class Errors(DatabaseErrorWrapper):
+    """Raises OperationalError for what only reads: a standby, or a server that was told to.
+
+    psycopg calls it an InternalError, which nobody waits out. But it is as a server that is away: another one may
+    take its place, or it may be promoted, and nothing is wrong with what was asked.
+    """
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc_value, ReadOnlySqlTransaction):
+            raise OperationalError(*exc_value.args).with_traceback(traceback) from exc_value
+        super().__exit__(exc_type, exc_value, traceback)
