@@ -73,6 +73,13 @@ def _database() -> Iterator[Finding]:
     if health.only_reads(database()):
         hint = "Name the primary in DATABASE_URL, promote this one, or look at default_transaction_read_only."
         yield Finding("database", ERROR, "It only reads, so that nothing is accepted or delivered.", hint)
+    if connection.vendor == "postgresql":
+        encoding = connection.connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            hint = (
+                "Make one with ENCODING 'UTF8' TEMPLATE template0, and restore a pg_dump of this one into it."
+            )
+            yield Finding("database", ERROR, f"It cannot keep every text: its encoding is {encoding}.", hint)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]

@@ -99,3 +99,24 @@ def test_one_that_only_reads_counts_as_away(client) -> None:
         cursor.execute("CREATE TABLE anything ()")
     assert (response.status_code, list(response.json()["failures"])) == (503, ["database"])
     assert findings == ["It only reads, so that nothing is accepted or delivered."]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_an_encoding_that_cannot_keep_every_text_is_found(other, monkeypatch, encoding) -> None:
+    """Law: before the first accent is answered 500."""
+    name = f"{default.settings_dict['NAME']}_{encoding.lower()}"
+    other.execute(f"DROP DATABASE IF EXISTS {name}")
+    other.execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    wrapper = connections.create_connection("default")
+    wrapper.settings_dict = wrapper.settings_dict | {"NAME": name}
+    monkeypatch.setattr(doctor, "connections", {"default": wrapper})
+    monkeypatch.setattr(health, "only_reads", lambda using: False)
+    try:
+        texts = [f.text for f in doctor.DATABASE_LOOKS["database"]() if f.level == doctor.ERROR]
+    finally:
+        wrapper.close()
+        other.execute(f"DROP DATABASE {name}")
+    assert texts == [f"It cannot keep every text: its encoding is {encoding}."]
