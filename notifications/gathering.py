@@ -12,12 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
+
+from django.db import InterfaceError, OperationalError
 
 MOST = 100  # items that are written together
 PAUSE = 0.004  # seconds, for each
 LONGEST_PAUSE = 0.025  # seconds
 PATIENCE = 0.0007  # seconds. Note [As many as the last time]
+LOST_AFTER = 5.0  # seconds of a write that failed, after which nobody tries again. Note [Together or alone]
 
 
 def pause_after(number: int) -> float:
@@ -43,6 +47,7 @@ class _Place[Item]:
     result: Any = None
     is_settled: bool = False
     has_result: bool = False
+    error: Exception | None = None
     thread: int = field(default_factory=threading.get_ident)
     # Released when it is settled, or when it is its owner's turn to lead.
     wake: threading.Lock = field(default_factory=_held)
@@ -72,7 +77,9 @@ class Gathering[Item, Result]:
         """What `write` gives for this item. Raises what `write` raises for it.
 
         Note [Together or alone]: when the write of several fails, each is written once more alone, by its own
-        thread: one that cannot be written takes nobody with it, and everybody gets the error of his own.
+        thread: one that cannot be written takes nobody with it, and everybody gets the error of his own. But where the
+        database took long to be away, that was not for one of them: somebody holds it locked, and who waited for that
+        once must not wait again alone, nor whoever came meanwhile once more behind them. They all get that error.
         """
         place = _Place(item)
         if self._leader != place.thread:  # else `write` has set this off: a hook after the commit, say
@@ -80,6 +87,8 @@ class Gathering[Item, Result]:
         if place.has_result:
             result: Result = place.result
             return result
+        if place.error is not None:
+            raise place.error
         [result] = self._write([item])
         return result
 
@@ -108,10 +117,17 @@ class Gathering[Item, Result]:
         with self._door:
             places = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
         self._expected = len(places)
+        began = monotonic()
         try:
             results = self._write([place.item for place in places])
-        except Exception:  # (whatever it is: each meets its own error again, alone)
-            if len(places) == 1:  # the one who leads
+        except Exception as error:  # (whatever it is: each meets its own error again, alone)
+            if isinstance(error, OperationalError | InterfaceError) and monotonic() - began >= LOST_AFTER:
+                with self._door:
+                    places += self._waiting
+                    self._waiting.clear()
+                for place in places:
+                    place.error = error
+            elif len(places) == 1:  # the one who leads
                 raise
         else:
             for place, result in zip(places, results, strict=True):

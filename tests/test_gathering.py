@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
 from django.tasks.signals import task_enqueued
 from django.utils import timezone
 from django_q.models import OrmQ
@@ -192,6 +192,30 @@ def test_one_that_cannot_be_written_takes_nobody_with_it(together: Together) -> 
     assert futures[0].result() == "A"
     assert [str(future.exception()) for future in futures[1:]] == ["bad 1", "bad 2"]
     assert sorted(written.batches) == [["a"], ["a", "bad 1", "bad 2"], ["bad 1"], ["bad 2"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "writes"), [(OperationalError("locked"), 1), (IntegrityError("refused"), 6)]
+)
+def test_who_waited_long_for_the_database_does_not_wait_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, writes: int
+) -> None:
+    """A lock is waited for once, by those who wrote together and by those behind them; any other error is one's own."""
+    batches: list[Sequence[str]] = []
+
+    def write(items: Sequence[str]) -> list[str]:
+        batches.append(items)
+        raise error
+
+    gathering = Gathering(write)
+    monkeypatch.setattr("notifications.gathering.LOST_AFTER", 0)
+    monkeypatch.setattr("notifications.gathering.MOST", 2)
+    with ThreadPoolExecutor(4) as threads, somebody_writing(gathering):
+        futures = [threads.submit(gathering.join, text) for text in "abcd"]
+        wait_until(lambda: len(gathering._waiting) == len(futures), every=0.001)
+    assert [future.exception() for future in futures] == [error] * 4
+    assert len(batches) == writes  # twice two, and each alone
+    assert gathering._leader is None
 
 
 def test_an_error_of_one_alone_is_raised_at_once() -> None:
