@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command, load_command_class
-from django.db import connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from notifications import tasks
 from notifications.models import Notification, Status
@@ -134,6 +134,20 @@ def test_without_tables(settings: Any, args: list[str]) -> None:
             cursor.execute(f"ALTER TABLE {table} RENAME TO {table}_elsewhere")
     with pytest.raises(CommandError, match=r"manage\.py migrate") as caught, transaction.atomic():
         run(*args)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("error", [DatabaseError("file is not a database"), OperationalError("is locked")])
+def test_a_database_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """One line for a file that is damaged, too."""
+
+    def fail(**options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("notifications.services.recover", fail)
+    with pytest.raises(CommandError, match=str(error)) as caught:
+        run("recover")
     assert "\n" not in str(caught.value)
 
 

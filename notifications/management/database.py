@@ -3,17 +3,20 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, ProgrammingError
+from django.db import DatabaseError, DataError, IntegrityError
 
 
 class DatabaseCommand(BaseCommand):
-    """Raises CommandError where the database is away, or has no tables yet."""
+    """Raises CommandError where the database is away, damaged, or has no tables yet."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
-        except (OperationalError, ProgrammingError) as error:
-            # A missing table is the one on SQLite, the other on PostgreSQL.
+        except (DataError, IntegrityError):  # what it was asked for is wrong, not the database
+            raise
+        except DatabaseError as error:
+            # A missing table is an OperationalError on SQLite, a ProgrammingError on PostgreSQL; of a file that is no
+            # database, or a damaged one, no more is said than DatabaseError.
             raise CommandError(
                 f"The database cannot be used ({str(error).splitlines()[0]}). "
                 "manage.py migrate makes its tables, manage.py doctor says what else is wrong."
