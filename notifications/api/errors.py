@@ -4,6 +4,7 @@
 "errors": [{"pointer" | "parameter", "code", "detail"}]. Never a traceback, never an address in `detail`.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -168,7 +169,11 @@ def method_not_allowed(request: HttpRequest, allowed: list[str]) -> JsonResponse
 
 
 def server_error(request: HttpRequest) -> JsonResponse:
-    """Django's handler500. The traceback is in the log, not in the answer."""
+    """Django's handler500. The traceback is in the log, not in the answer. 503 where the database is away."""
+    if isinstance(sys.exception(), AWAY):  # of the admin, say, or while somebody is looked up by the session
+        response = _page(request, DatabaseAway.status_code, DatabaseAway.default_detail)
+        response["Retry-After"] = str(DatabaseAway.wait)
+        return response
     return _page(request, status.HTTP_500_INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
 
 

@@ -254,6 +254,20 @@ def test_a_database_that_is_away_is_waited_for(
     assert str(error) in caplog.text
 
 
+def test_a_page_whose_database_is_away_says_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 as from the API, where it is the session that cannot be looked up."""
+
+    def fail(self: Any) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", fail)
+    client = APIClient(raise_request_exception=False)
+    client.cookies["sessionid"] = "of-somebody"
+    response = client.get("/admin/")
+    problem(response, 503)
+    assert response["Retry-After"] == "1"
+
+
 def test_an_outage_is_not_one_traceback_for_each_request(
     api: APIClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
