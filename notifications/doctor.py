@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core import checks
 from django.db import DatabaseError, connections
@@ -26,6 +27,13 @@ from .models import database
 OK, WARNING, ERROR = "ok", "warning", "error"
 
 SKEW = timedelta(seconds=2)
+OURS = ["notifications", "django_q"]
+RIGHTS = """
+    SELECT name, string_agg(privilege, ', ' ORDER BY place)
+    FROM unnest(%s::text[]) AS name,
+        unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS r (privilege, place)
+    WHERE NOT has_table_privilege(to_regclass(quote_ident(name)), privilege) GROUP BY name ORDER BY name
+"""
 LOW, FULL = 1024**3, 100 * 1024**2  # bytes that are free
 
 
@@ -80,12 +88,25 @@ def _database() -> Iterator[Finding]:
                 "Make one with ENCODING 'UTF8' TEMPLATE template0, and restore a pg_dump of this one into it."
             )
             yield Finding("database", ERROR, f"It cannot keep every text: its encoding is {encoding}.", hint)
+        for table, rights in _missing_rights():
+            hint = f"As the owner of the table: GRANT {rights} ON {table} TO the role of DATABASE_URL."
+            yield Finding("database", ERROR, f"{table}: {rights} is not allowed.", hint)
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
         if mode not in ("wal", "memory"):
             hint = "Set OPTIONS['init_command'] to 'PRAGMA journal_mode=WAL': readers then wait for nobody."
             yield Finding("database", WARNING, f"journal_mode is {mode}.", hint)
+
+
+def _missing_rights() -> list[tuple[str, str]]:
+    """Tables of the service and the queue, and what this role may not do there. What does not exist is not here."""
+    models = [model for name in OURS for model in apps.get_app_config(name).get_models()]
+    tables = [model._meta.db_table for model in models]  # noqa: SLF001 (a documented API)
+    with connections[database()].cursor() as cursor:
+        cursor.execute(RIGHTS, [tables])
+        found: list[tuple[str, str]] = cursor.fetchall()
+        return found
 
 
 def _migrations() -> Iterator[Finding]:

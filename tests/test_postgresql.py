@@ -120,3 +120,16 @@ def test_an_encoding_that_cannot_keep_every_text_is_found(other, monkeypatch, en
         wrapper.close()
         other.execute(f"DROP DATABASE {name}")
     assert texts == [f"It cannot keep every text: its encoding is {encoding}."]
+
+
+def test_a_right_that_is_missing_is_found() -> None:
+    """Law: where migrations are another role's, what was forgotten is named: else each send is repeated for ever."""
+    with transaction.atomic(), default.cursor() as cursor:
+        cursor.execute("CREATE ROLE notifications_at_run_time")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO notifications_at_run_time")
+        cursor.execute("REVOKE INSERT, DELETE ON notifications_attempt FROM notifications_at_run_time")
+        cursor.execute("SET LOCAL ROLE notifications_at_run_time")
+        findings = [f.text for f in doctor.examine() if (f.what, f.level) == ("database", doctor.ERROR)]
+        cursor.execute("RESET ROLE")
+        cursor.execute("DROP OWNED BY notifications_at_run_time; DROP ROLE notifications_at_run_time")
+    assert findings == ["notifications_attempt: INSERT, DELETE is not allowed."]
