@@ -301,5 +301,5 @@ def _livez(url: str) -> float:
     return next(
         sample.value
         for sample in samples
-        if sample.name.endswith("_count") and sample.labels["route"] == "livez"
+        if sample.name.endswith("_count") and sample.labels["route"] == "notifications:livez"
     )
