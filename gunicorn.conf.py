@@ -54,11 +54,15 @@ if given.startswith(NAME) and not given.startswith(mine):
 
 def pre_fork(server: Any, worker: Any) -> None:
     """In the master, which knows the others."""
-    gc.unfreeze()  # what the last reload left behind would be kept for ever
-    gc.collect()
     gc.freeze()  # what is there now is shared for as long as no collector of a child touches it
     taken = [getattr(other, "core", None) for other in server.WORKERS.values()]
     worker.core = cores.core_for(server.num_workers, taken, cores.available()) if has_affinity else None
+
+
+def on_reload(server: Any) -> None:
+    """What the last workers were born with would be kept for ever. Not at each birth: it writes to what they share."""
+    gc.unfreeze()
+    gc.collect()
 
 
 def post_fork(server: Any, worker: Any) -> None:

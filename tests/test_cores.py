@@ -66,9 +66,9 @@ def test_a_reload_brings_new_code_of_all(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 @pytest.mark.slow
 def test_what_a_reload_leaves_behind_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The master forks again and again. What was in use at one fork, and is in a circle at the next, can go."""
+    """The master forks again and again. What was in use at one fork, and is in a circle at a reload, can go."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    pre_fork = runpy.run_path("gunicorn.conf.py")["pre_fork"]
+    configuration = runpy.run_path("gunicorn.conf.py")
     server = SimpleNamespace(WORKERS={}, num_workers=1)
 
     class Settings:
@@ -79,9 +79,9 @@ def test_what_a_reload_leaves_behind_is_not_kept(monkeypatch: pytest.MonkeyPatch
 
     settings = Settings()
     known = weakref.ref(settings)
-    pre_fork(server, SimpleNamespace())
+    configuration["pre_fork"](server, SimpleNamespace())
     del settings
-    pre_fork(server, SimpleNamespace())
+    configuration["on_reload"](server)
     assert known() is None
 
 
