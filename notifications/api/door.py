@@ -1,12 +1,10 @@
 """What every view of the API begins with: size, address, caller, right, rate. Only then is a byte parsed."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
-from django.http import UnreadablePostError
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Throttled
 from rest_framework.renderers import JSONRenderer
@@ -20,9 +18,6 @@ from .negotiation import OnlyJSON
 from .parsers import JSONParser, check_escapes, get_encoding
 from .permissions import HasRight
 from .throttling import CallerThrottle, refused_from
-
-DISCARDED = 16 * 1024 * 1024  # bytes of a body that is too large, read so that the answer arrives
-PIECE = 64 * 1024
 
 
 class Closed(APIView):
@@ -94,29 +89,17 @@ class Door(Closed):
         return answer
 
     def _measure(self, request: Request) -> None:
-        """Refuse a body that is too large before a byte of it is parsed: DRF's parsers read all there is."""
+        """Refuse a body that is too large before a byte of it is read: DRF's parsers read all there is. The server
+        reads it after the answer, so that it arrives (for gunicorn: `project/bodies.py`)."""
         meta = request._request.META  # noqa: SLF001
         length = meta.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal() or ("HTTP_TRANSFER_ENCODING" in meta and length == "0"):
             # Django would take a chunked body for an empty one.
             raise LengthRequired
         if self.max_bytes is not None and int(length) > self.max_bytes:
-            _discard(request)
             raise PayloadTooLarge(f"The request body is larger than {self.max_bytes} bytes.")
 
 
 def has_body(request: Request) -> bool:
     """As far as its length says; there is no other way in (411)."""
     return request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
-
-
-def _discard(request: Request) -> None:
-    """Read a body that is not wanted, up to a bound.
-
-    A server that closes a connection with bytes unread resets it, and the client may never see why it was
-    refused. Past the bound it is the client's own fault.
-    """
-    with suppress(UnreadablePostError):  # there is no more of it
-        for _ in range(0, DISCARDED, PIECE):
-            if not request._request.read(PIECE):  # noqa: SLF001  (DRF's own stream would parse it)
-                return
