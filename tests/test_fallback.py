@@ -52,7 +52,6 @@ def fallbacks(settings: Any) -> Iterator[Callable[..., None]]:
     with testing.collect():  # what is accepted for threads waits
         yield give
     queue_backend._silence.cache_clear()
-    publisher.forget()
 
 
 def a_cluster_lives() -> None:

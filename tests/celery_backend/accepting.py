@@ -14,8 +14,6 @@ from django.test import override_settings
 from django.utils import timezone
 
 from notifications import services
-from notifications.backends.celery import publisher
-from notifications.backends.celery.app import celery_app
 from notifications.background.testing import stop_pool
 
 
@@ -26,8 +24,6 @@ def accept(*, options: dict[str, Any], due_in: float | None, **fields: Any) -> s
     with override_settings(TASKS=tasks):
         row = services.accept(recipient="you@example.com", via="celery", due_at=due_at, **fields)
         stop_pool()  # which has published it by then
-    publisher.forget()
-    celery_app.cache_clear()
     return str(row.pk)
 
 

@@ -18,7 +18,6 @@ from kombu import Connection
 from psycopg.rows import dict_row
 
 from notifications.backends.celery import publisher
-from notifications.backends.celery.app import celery_app
 from notifications.backends.enqueueing import running_on
 from tests.processes import ROOT, free_port, manage, private_database, running, wait_until
 
@@ -166,5 +165,3 @@ def celery(settings: Any) -> Iterator[publisher.Publisher]:
         yield publisher.publisher("celery")
     finally:
         running_on.reset(token)
-        publisher.forget()
-        celery_app.cache_clear()

@@ -13,9 +13,8 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from kombu import Connection
 
-from notifications.backends.celery.app import celery_app
 from notifications.backends.celery.conf import Options
-from notifications.backends.celery.publisher import Publisher, forget, publish_due, publisher
+from notifications.backends.celery.publisher import Publisher, publish_due, publisher
 from tests.celery_backend.conftest import BROKERS, own_queues, require
 from tests.processes import free_port, wait_until
 from tests.queue import tasks
@@ -34,8 +33,6 @@ def publishing(settings: Any, url: str, prefix: str, **options: Any) -> Iterator
         yield mine
     finally:
         mine._disconnect()
-        forget()
-        celery_app.cache_clear()
 
 
 def left_behind(*priorities: int) -> None:

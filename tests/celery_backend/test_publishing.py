@@ -30,7 +30,6 @@ OLD = f"celery-{'0' * 12}7{'0' * 19}-1"  # of a task that was enqueued long ago
 @pytest.fixture
 def backend(settings: Any) -> Iterator[Any]:
     """Of `celery`, whose broker lives in this process."""
-    forget()
     options = {"BROKER_URL": "memory://", "FALLBACK": "thread"}
     settings.TASKS = {
         **settings.TASKS,
@@ -38,12 +37,6 @@ def backend(settings: Any) -> Iterator[Any]:
     }
     yield task_backends["celery"]
     testing.stop_pool()
-    forget()
-
-
-def forget() -> None:
-    publisher.forget()
-    app.celery_app.cache_clear()
     Channel.queues.clear()
 
 
@@ -221,9 +214,7 @@ def test_what_keeps_a_message(settings: Any, url: str) -> None:
     settings.TASKS = {
         "celery": {"BACKEND": "notifications.backends.celery.CeleryBackend", "OPTIONS": options}
     }
-    forget()
     conf = app.celery_app("celery").conf
-    forget()
     assert conf.broker_connection_max_retries is None
     assert conf.task_acks_late
     assert conf.task_reject_on_worker_lost
@@ -232,3 +223,14 @@ def test_what_keeps_a_message(settings: Any, url: str) -> None:
         assert {queue.queue_arguments["x-queue-type"] for queue in conf.task_queues} == {"quorum"}
     else:
         assert conf.broker_transport_options["visibility_timeout"] > conf.task_time_limit > 100
+
+
+def test_other_settings_are_another_broker(settings: Any) -> None:
+    """Neither a connection nor an application outlives the settings that it was made from."""
+    for url in ("amqp://127.0.0.1:1//", "redis://127.0.0.1:1/0"):
+        options = {"BROKER_URL": url}
+        settings.TASKS = {
+            "celery": {"BACKEND": "notifications.backends.celery.CeleryBackend", "OPTIONS": options}
+        }
+        assert publisher.publisher("celery").options.broker_url == url
+        assert app.celery_app("celery").conf.broker_url == url

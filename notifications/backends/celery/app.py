@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ImproperlyConfigured
 from django.tasks import task_backends
 
+from ..queue.package import Package
 from .conf import Options
 
 if TYPE_CHECKING:
@@ -65,6 +66,12 @@ def celery_app(alias: str) -> "Celery":
         worker_consumer="notifications.backends.celery.consumer:Consumer",
     )
     return app
+
+
+def message(content: Package) -> dict[str, Any]:
+    """The content of an entry as JSON: what `execution.run` takes."""
+    plain = {name: value for name, value in content.items() if name != "run_after"}
+    return {**plain, "args": list(content["args"])}
 
 
 def aliases() -> list[str]:

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.tasks import task_backends
 
 from notifications.background.tasks import BackgroundTask
@@ -25,7 +27,7 @@ from ..fallback import taker_of
 from ..queue import QueueBackend
 from ..queue.package import Package
 from . import outbox
-from .app import RUN, broker_queues, celery_app, is_amqp, queue_of
+from .app import RUN, broker_queues, celery_app, is_amqp, message, queue_of
 from .conf import Options
 
 logger = logging.getLogger(__name__)
@@ -186,12 +188,6 @@ class Publisher:
         return (KombuError, OSError, *known.connection_errors, *known.channel_errors)
 
 
-def message(content: Package) -> dict[str, Any]:
-    """The content of an entry as JSON: what `execution.run` takes."""
-    plain = {name: value for name, value in content.items() if name != "run_after"}
-    return {**plain, "args": list(content["args"])}
-
-
 class Publication(BackgroundTask):
     """The publishing of some entries as the pool sees it: after the response, in this process."""
 
@@ -216,8 +212,7 @@ class Publication(BackgroundTask):
 
 
 def publish_due(alias: str) -> int:
-    """Publish (or hand over) what is due and nobody holds. Returns how many it has dealt with. Any process may call it,
-    at any time."""
+    """Publish (or hand over) what is due and nobody holds: in any process, at any time. Returns how many these were."""
     mine, count = publisher(alias), 0
     while (not mine.is_down or mine.is_replaced()) and (items := outbox.claim(alias, LIMIT)):
         if not mine.publish(items):
@@ -239,10 +234,17 @@ def publisher(alias: str) -> Publisher:
 
 
 def forget() -> None:
-    """After a fork the connections are the parent's; a test starts afresh."""
+    """After a fork the connections are the parent's."""
     global _making
     _publishers.clear()
     _making = threading.Lock()
 
 
 os.register_at_fork(after_in_child=forget)
+
+
+@receiver(setting_changed)
+def forget_brokers(*, setting: str, **kwargs: Any) -> None:
+    if setting == "TASKS":
+        _publishers.clear()
+        celery_app.cache_clear()
