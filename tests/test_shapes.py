@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import UserSettingsHolder
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 
@@ -87,7 +88,9 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, path: list[str], value: Any, l
         inner = inner[key]
     if keys:
         inner[keys[-1]] = value
-    monkeypatch.setattr(django_settings, name, whole if keys else value, raising=False)
+    # A layer that goes as a whole: a setting that was not there before would count as deleted afterwards.
+    monkeypatch.setattr(django_settings, "_wrapped", UserSettingsHolder(django_settings._wrapped))
+    setattr(django_settings, name, whole if keys else value)
     with pytest.raises(ImproperlyConfigured) as caught:
         refuse_misshapen()
     [said] = str(caught.value).splitlines()
