@@ -55,11 +55,11 @@ worker: .env ## run only the queue's workers
 celery: .env ## run only Celery workers (needs requirements-celery.txt and CELERY_BROKER_URL)
 	@exec $(BIN)/celery -A project worker --loglevel INFO
 
+# What is compiled is kept, whatever the environment says: each of the many processes would do it again.
+test test-fast: export PYTHONDONTWRITEBYTECODE =
 test: $(VENV)/.dev ## set up everything and run all tests (minutes; DATABASE_URL chooses the database)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
-# What pytest compiles is kept, whatever the environment says: to do it again costs each worker two seconds.
-test-fast: export PYTHONDONTWRITEBYTECODE =
 test-fast: $(VENV)/.dev ## run the tests that start no process (ten seconds on two cores)
 	$(BIN)/pytest -m "not process and not slow" -p no:schemathesis -p no:anyio -n auto --hypothesis-profile fast
 

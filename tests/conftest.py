@@ -23,6 +23,7 @@ from notifications import lease, services
 from notifications.background.testing import stop_pool
 from notifications.models import Notification
 from tests import recording_channel
+from tests.processes import manage, private_database
 
 # How long an example takes says how busy the machine is. `make test-fast` looks at fewer of each property.
 property_settings.register_profile("full", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,6 +50,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         )
         yield
     end_keeper(lease.keeper())  # its thread keeps a connection, and a test database with connections stays
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database that is ready to be copied."""
+    with private_database(tmp_path_factory.mktemp("migrated")) as url:
+        env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": url}
+        assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
+        yield url
 
 
 def end_keeper(keeper: lease.Keeper) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
 import psycopg
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,14 @@ def wait_until[T](condition: Callable[[], T], timeout: float = 30, every: float 
         if time.monotonic() > deadline:
             raise TimeoutError(f"Not within {timeout} s: {condition}")
         time.sleep(every)
+
+
+def answers(url: str, **headers: str) -> bool:
+    """Whether a service is there, and its database. On a new connection, so any of its processes may answer."""
+    try:  # httpx reads all certificates for each client, some fifty milliseconds long, unless it is told not to
+        return httpx.get(f"{url}/livez", headers=headers, timeout=30, verify=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def free_port() -> int:

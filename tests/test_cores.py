@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from project.cores import available, core_for
-from tests.processes import free_port, running, wait_until
-from tests.service import answers
+from tests.processes import answers, free_port, running, wait_until
 
 
 def test_each_core_in_its_turn() -> None:

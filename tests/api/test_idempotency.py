@@ -19,7 +19,7 @@ from notifications import services
 from notifications.api import idempotency
 from notifications.models import IdempotencyKey, Notification
 from tests.api.conftest import problem
-from tests.processes import free_port, manage, private_database, running, wait_until
+from tests.processes import free_port, private_database, running, wait_until
 
 LIST = "/api/v1/notifications"
 SEND = "/send-notification/you@example.com"
@@ -178,10 +178,10 @@ class TestAtTheSameTime:
 
 
 @pytest.mark.process
-def test_killed_between_commit_and_answer(tmp_path: Path) -> None:
+def test_killed_between_commit_and_answer(tmp_path: Path, migrated: str) -> None:
     """kill -9 after the commit: the retry gets the stored answer, and there is one notification."""
     port = free_port()
-    with private_database(tmp_path) as database_url:
+    with private_database(tmp_path, template=migrated) as database_url:
         env = {
             "DJANGO_SETTINGS_MODULE": "tests.api.dying_settings",
             "DATABASE_URL": database_url,
@@ -191,7 +191,6 @@ def test_killed_between_commit_and_answer(tmp_path: Path) -> None:
             "WEB_CONCURRENCY": "1",
             "NOTIFICATIONS_LOG_FILE": str(tmp_path / "log.txt"),
         }
-        assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
         gunicorn = Path(sys.executable).with_name("gunicorn")
         with (
             running(gunicorn, "project.wsgi", env=env, output=tmp_path / "web.txt"),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from django.core.management import call_command
@@ -16,7 +15,7 @@ from rest_framework.test import APIClient
 
 from notifications.api import urls
 from tests.api.conftest import problem
-from tests.processes import ROOT, free_port, manage, private_database, running, wait_until
+from tests.processes import ROOT, answers, free_port, manage, private_database, running, wait_until
 
 FUZZING = Path(__file__).parent / "fuzzing"
 # No call of the API leads to this status: it is what a channel says.
@@ -137,10 +136,10 @@ class Locked:
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+def locked(tmp_path_factory: pytest.TempPathFactory, migrated: str) -> Iterator[Locked]:
     folder = tmp_path_factory.mktemp("locked")
     port = free_port()
-    with private_database(folder) as database_url:
+    with private_database(folder, template=migrated) as database_url:
         env = {
             "DJANGO_SETTINGS_MODULE": "tests.api.fuzzing.settings",
             "DATABASE_URL": database_url,
@@ -154,8 +153,6 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
             "NOTIFICATIONS_LOG_FILE": str(folder / "log.txt"),
             "LOG_LEVEL": "WARNING",
         }
-        migrated = manage("migrate", "--verbosity", "0", env=env)
-        assert migrated.returncode == 0, migrated.stderr
         schema = folder / "schema.yaml"
         manage("spectacular", "--file", str(schema), env=env)
         tokens = [
@@ -167,16 +164,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
         gunicorn = Path(sys.executable).with_name("gunicorn")
         with running(gunicorn, "project.wsgi", env=env, output=folder / "web.txt"):
             url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: _answers(url))
+            wait_until(lambda: answers(url))
             yield Locked(url, schema, tokens, unknown)
         assert "Traceback" not in (folder / "web.txt").read_text()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/livez").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.mark.process

@@ -19,13 +19,13 @@ PATIENCE = 30_000  # milliseconds for anything to appear
 
 
 @pytest.fixture(scope="package")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, migrated: str) -> Iterator[Service]:
     """The service with DEBUG on loopback: its door is open. On the channel `demo` work waits at a gate."""
     if not DATABASE_URL.startswith("sqlite"):
         pytest.skip("A browser sees nothing of the database: these tests run on SQLite.")
     folder = tmp_path_factory.mktemp("browser")
     with (
-        private_database(folder) as database_url,
+        private_database(folder, template=migrated) as database_url,
         serving(folder, database_url, DJANGO_SETTINGS_MODULE="tests.browser.settings") as service,
     ):
         yield service

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from notifications.backends.celery import publisher
 from notifications.backends.enqueueing import running_on
-from tests.processes import ROOT, free_port, manage, private_database, running, wait_until
+from tests.processes import ROOT, free_port, private_database, running, wait_until
 
 BROKERS = {
     "RabbitMQ": os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//"),
@@ -66,15 +66,6 @@ class Site:
                 return [dict(row) for row in connection.execute(f"{statement} ?", [id.replace("-", "")])]
         with psycopg.connect(self.database_url, row_factory=dict_row) as other:
             return other.execute(f"{statement} %s", [id]).fetchall()  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database that is ready to be copied."""
-    with private_database(tmp_path_factory.mktemp("migrated")) as url:
-        env = {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": url}
-        assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
-        yield url
 
 
 @pytest.fixture(scope="session", params=BROKERS)

@@ -10,7 +10,7 @@ from tests.service import serving
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
-def test_without_its_broker_the_service_sends_through_the_queue(tmp_path: Path) -> None:
+def test_without_its_broker_the_service_sends_through_the_queue(tmp_path: Path, migrated: str) -> None:
     """What was accepted before the broker is missed is handed over; then the answer itself says who took it."""
     env = {
         "DJANGO_SETTINGS_MODULE": "project.settings",
@@ -18,7 +18,7 @@ def test_without_its_broker_the_service_sends_through_the_queue(tmp_path: Path) 
         "WEB_CONCURRENCY": "1",
     }
     with (
-        private_database(tmp_path) as database_url,
+        private_database(tmp_path, template=migrated) as database_url,
         serving(tmp_path, database_url, **env) as service,
         service.client() as client,
     ):

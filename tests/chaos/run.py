@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import httpx
 from django.db import Error, connections
 from django_q.models import OrmQ
 
@@ -20,7 +19,7 @@ from tests.chaos.audit import Audit, audit
 from tests.chaos.clients import Ledger, application, decide, http_client, shell
 from tests.chaos.faults import Fault, FaultMaker, faults_for
 from tests.chaos.service import Program, Service
-from tests.processes import wait_until
+from tests.processes import answers, wait_until
 
 CLIENTS = 4
 SETTLE = 90.0  # seconds from the last fault until everything must be final
@@ -97,13 +96,6 @@ def run(options: Options) -> Result:
 
 def has_sent(program: Program) -> bool:
     return "event=recorded" in program.output.read_text()
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/nowhere").status_code == 404
-    except httpx.TransportError:
-        return False
 
 
 @contextmanager

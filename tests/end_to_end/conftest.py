@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import private_database
-from tests.service import Service, answers, serving
+from tests.processes import answers, private_database
+from tests.service import Service, serving
 
 __all__ = ["Service", "answers", "service"]
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory, migrated: str) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     with (
-        private_database(folder) as database_url,
+        private_database(folder, template=migrated) as database_url,
         serving(
             folder,
             database_url,

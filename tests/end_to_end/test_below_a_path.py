@@ -6,17 +6,17 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.processes import free_port, manage, private_database, wait_until
+from tests.processes import free_port, private_database, wait_until
 from tests.service import answering
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(tmp_path_factory: pytest.TempPathFactory, migrated: str) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("below")
     port = free_port()
-    with private_database(folder) as database_url:
+    with private_database(folder, template=migrated) as database_url:
         env = {
             "DATABASE_URL": database_url,
             "DEBUG": "true",
@@ -26,7 +26,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
             "WEB_CONCURRENCY": "1",
             "DJANGO_SETTINGS_MODULE": "project.settings",
         }
-        assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
         with (
             answering(folder, env),
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, follow_redirects=True) as client,

@@ -55,11 +55,11 @@ class Client:
                 self.answered.append(text)
 
 
-def test_a_new_version_costs_no_request_and_no_notification(tmp_path: Path) -> None:
+def test_a_new_version_costs_no_request_and_no_notification(tmp_path: Path, migrated: str) -> None:
     """Web reloaded, web restarted on systemd's socket, cluster restarted: none refused, none lost, none sent twice."""
     env = {"DJANGO_SETTINGS_MODULE": "project.settings", "WEB_CONCURRENCY": "1"}
     with (
-        private_database(tmp_path) as database_url,
+        private_database(tmp_path, template=migrated) as database_url,
         socket.create_server(("127.0.0.1", 0), backlog=128) as listener,
         serving(tmp_path, database_url, listener=listener, **env) as service,
         ExitStack() as later,

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import ROOT, free_port, manage, private_database, running, wait_until
+from tests.processes import ROOT, answers, free_port, manage, private_database, running, wait_until
 from tests.service import answering
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
@@ -51,13 +51,13 @@ class Behind:
 
 
 @pytest.fixture(scope="module")
-def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+def behind(tmp_path_factory: pytest.TempPathFactory, migrated: str) -> Iterator[Behind]:
     """The service as it runs in earnest, and a certificate for the proxy."""
     if not (found("openssl") and any(found(command[0]) for _, command in AROUND.values())):
         pytest.skip("No proxy, or no openssl, here")
     folder = tmp_path_factory.mktemp("behind")
     port = free_port()
-    with private_database(folder) as database_url:
+    with private_database(folder, template=migrated) as database_url:
         env = {
             "DATABASE_URL": database_url,
             "DEBUG": "false",
@@ -69,11 +69,12 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
             "NOTIFICATIONS_ADDRESS_RATE": "3/day",
             "DJANGO_SETTINGS_MODULE": "project.settings",
         }
-        assert manage("migrate", "--verbosity", "0", env=env).returncode == 0
         token = manage("token", "shop", "--can", "send,read", env=env).stdout.strip()
         certificate(folder)
         with answering(folder, env):
-            wait_until(lambda: lives(port))  # or HAProxy would find it down
+            wait_until(
+                lambda: answers(f"http://127.0.0.1:{port}", host=HOST)
+            )  # or HAProxy would find it down
             yield Behind(f"127.0.0.1:{port}", folder, token)
 
 
@@ -133,13 +134,6 @@ def here(block: str, behind: Behind, port: int) -> str:
     block = re.sub(r"(\*?:)?\b443\b", f"127.0.0.1:{port}", block)
     tls = f"bind 127.0.0.1\ntls {behind.folder}/notify.pem {behind.folder}/notify.key"
     return block.replace(f"{HOST} {{", f"https://{HOST}:{port} {{\n{tls}", 1)
-
-
-def lives(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/livez", headers={"Host": HOST}, timeout=30).is_success
-    except httpx.TransportError:
-        return False
 
 
 def is_open(port: int) -> bool:

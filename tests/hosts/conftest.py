@@ -14,8 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 from tests.hosts.network import Network
-from tests.processes import free_port, running, wait_until
-from tests.service import answers
+from tests.processes import answers, free_port, running, wait_until
 
 
 class Host:
