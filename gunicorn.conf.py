@@ -26,16 +26,15 @@ try:
 except EnvError as error:
     sys.exit(str(error))  # gunicorn would put a traceback before it
 bind = f"{host}:{number}"
-worker_class = "gthread"
+worker_class = "project.connections.Worker"
 threads = 8
 graceful_timeout = 30
 logger_class = "project.access.Logger"  # our form of a line, and no address in it
 util.write_error = refusals.answer  # there is no setting for it
 limit_request_line = 8190  # the most there is: a text may be in the address, and escaped it is long
 # A proxy keeps idle connections to us, too (nginx 60 s, Caddy two minutes). It has to be the first to close one:
-# what it sends in the moment that we do is lost, and its client gets a 502. In development a browser opens some that it
-# never uses, and to stop would take as long as it keeps them.
-keepalive = 130 if is_proxied else 2
+# what it sends in the moment that we do is lost, and its client gets a 502.
+keepalive = 130
 # The one that is documented. Of the others that gunicorn knows a proxy lets anything pass, which then contradicts this.
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 # gunicorn takes SCRIPT_NAME and PATH_INFO as headers from a proxy on this machine, which may have them from anybody:

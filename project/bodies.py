@@ -14,22 +14,25 @@ PIECE = 64 * 1024
 
 
 class Hurried:
-    """The connection of a request, until its body should be there. Then to read it raises TimeoutError.
+    """The connection of a request, until all that is read should be there. Then to read it raises `error`.
 
-    The time is that of the whole body: a client that sends a byte now and then gets no more of it.
+    The time is that of the whole: a client that sends a byte now and then gets no more of it.
     """
 
-    def __init__(self, connection: Any, seconds: float) -> None:
+    def __init__(self, connection: Any, seconds: float, error: type[Exception] = TimeoutError) -> None:
         self.connection = connection
         self._until = time.monotonic() + seconds
+        self._error = error
 
     def recv(self, size: int) -> bytes:
         left = self._until - time.monotonic()
         if left <= 0:
-            raise TimeoutError("The body took too long.")
+            raise self._error("It took too long.")
         self.connection.settimeout(left)
         try:
             data: bytes = self.connection.recv(size)
+        except TimeoutError:
+            raise self._error("It took too long.") from None
         finally:
             self.connection.settimeout(None)  # as gunicorn has it
         return data
@@ -41,7 +44,7 @@ class Hurried:
 def hurry(request: Any) -> None:
     """Before anybody reads the body of this request."""
     if _has_more(request):
-        request.unreader.sock = Hurried(request.unreader.sock, SECONDS)
+        request.unreader.sock = Hurried(_plain(request.unreader.sock), SECONDS)
 
 
 def finish(request: Any) -> None:
@@ -53,11 +56,9 @@ def finish(request: Any) -> None:
     if not isinstance(request, Request):
         return
     unreader = request.unreader
-    if isinstance(unreader.sock, Hurried):
-        unreader.sock = unreader.sock.connection
+    unreader.sock = connection = _plain(unreader.sock)
     if not _has_more(request) or request.body.failed:
         return
-    connection = unreader.sock
     unreader.sock = Hurried(connection, UNWANTED_SECONDS)
     try:
         with suppress(OSError, ParseException):  # the client is gone, or sends what is no body
@@ -66,6 +67,10 @@ def finish(request: Any) -> None:
                     break
     finally:
         unreader.sock = connection
+
+
+def _plain(connection: Any) -> Any:
+    return connection.connection if isinstance(connection, Hurried) else connection
 
 
 def _has_more(request: Any) -> bool:

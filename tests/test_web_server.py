@@ -21,8 +21,4 @@ def configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 def test_the_proxy_closes_first(configured: Any) -> None:
     """No proxy that is named in docs/deployment.md keeps an idle connection for as long, unless it is told to."""
     assert configured("false")["keepalive"] > 120
-
-
-def test_in_development_nobody_waits_for_a_browser(configured: Any) -> None:
-    """gunicorn, told to stop, waits for connections that were opened and never used."""
-    assert configured("true")["keepalive"] <= 5
+    assert configured("false")["worker_class"] == "project.connections.Worker"
