@@ -123,6 +123,7 @@ def test_notify_refuses_more_than_the_recipient_gets(settings: Any) -> None:
         ["token", "shop", "--can", "send"],
         ["roles"],
         ["welcome"],
+        ["qcluster", "--run-once"],
     ],
     ids=lambda args: args[0],
 )
@@ -130,7 +131,7 @@ def test_without_tables(settings: Any, args: list[str]) -> None:
     """The way out, in one line, instead of a traceback."""
     settings.NOTIFICATIONS_KEEP_DAYS = {"sent": 30}
     with connection.cursor() as cursor:
-        for table in ("notifications_notification", "auth_user", "auth_group"):
+        for table in ("notifications_notification", "auth_user", "auth_group", "django_q_ormq"):
             cursor.execute(f"ALTER TABLE {table} RENAME TO {table}_elsewhere")
     with pytest.raises(CommandError, match=r"manage\.py migrate") as caught, transaction.atomic():
         run(*args)

@@ -10,10 +10,12 @@ from django.core.management import CommandError, CommandParser
 from django_q.management.commands import qcluster
 
 from notifications import housekeeping
+from notifications.backends.queue.broker import queue_table
 from notifications.backends.queue.cluster import Cluster
+from notifications.management.database import DatabaseCommand
 
 
-class Command(qcluster.Command):  # type: ignore[misc]
+class Command(DatabaseCommand, qcluster.Command):  # type: ignore[misc]
     help = "Runs the tasks of the queue until SIGTERM or Ctrl-C, then finishes what is running and exits 0."
     # What the cluster does beside its tasks, every `housekeeping_interval` seconds.
     housekeeping: Callable[[], object] | None = staticmethod(housekeeping.housekeep)
@@ -32,6 +34,10 @@ class Command(qcluster.Command):  # type: ignore[misc]
     def handle(self, *args: Any, **options: Any) -> None:
         if name := options.get("cluster_name"):
             self.become(name)
+        if options.get(
+            "run_once"
+        ):  # and will be run again, so it waits neither for a database nor for `migrate`
+            queue_table().existing([0])
         status = Cluster(
             housekeeping=self.housekeeping,
             housekeeping_interval=self.housekeeping_interval,
