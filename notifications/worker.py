@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 INTERVAL = 2.0  # seconds between two rounds of housekeeping
 
 
-def app() -> "Celery":
-    """Raises ImproperlyConfigured where TASKS has no Celery backend."""
+def app(alias: str = "") -> "Celery":
+    """That of this alias of TASKS, or of the first that has the Celery backend.
+
+    Raises ImproperlyConfigured where none has, or this one has not.
+    """
     known = aliases()
+    if alias and alias not in known:
+        raise ImproperlyConfigured(f"TASKS[{alias!r}] has not the Celery backend.")
     if not known:
         raise ImproperlyConfigured(
             "No alias of TASKS has the Celery backend: set CELERY_BROKER_URL, such as amqp://guest@localhost//."
         )
     from .backends.celery.worker import worker_app
 
-    return worker_app(known[0], housekeeping=housekeeping.housekeep, interval=INTERVAL, leave=_leave)
+    return worker_app(alias or known[0], housekeeping=housekeeping.housekeep, interval=INTERVAL, leave=_leave)
 
 
 def _leave() -> None:

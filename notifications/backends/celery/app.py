@@ -6,9 +6,11 @@ worker takes from each of them in turn, so a backlog in one holds up none of the
 one of them workers of its own.
 """
 
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.tasks import task_backends
 
@@ -79,6 +81,24 @@ def aliases() -> list[str]:
     from .backend import CeleryBackend
 
     return [alias for alias in task_backends if isinstance(task_backends[alias], CeleryBackend)]
+
+
+def check_served(alias: str) -> Iterator[CheckMessage]:
+    """One worker serves the queues of one alias; others may share them."""
+    first = aliases()[0]
+    mine, served = _served(alias), _served(first)
+    if mine != served:
+        yield Warning(
+            f"`celery -A project worker` serves TASKS[{first!r}]: not {alias!r}, whose broker or queues are others.",
+            hint=f"In a module of your own, say app = notifications.worker.app({alias!r}), and start a worker with "
+            "`celery -A` and its name. Then put notifications.celery.W006 in SILENCED_SYSTEM_CHECKS.",
+            id="notifications.celery.W006",
+        )
+
+
+def _served(alias: str) -> tuple[str, list[str]]:
+    backend: Any = task_backends[alias]
+    return backend.celery.broker_url, broker_queues(backend.celery, backend.queues)
 
 
 def queue_of(options: Options, queue_name: str, priority: int) -> str:

@@ -20,6 +20,7 @@ from ..fallback import check_fallback, taker_of
 from ..queue import package, results
 from ..queue.backend import Call, refuse_unreachable
 from . import outbox
+from .app import check_served
 from .conf import Options, check_options
 from .publisher import Item, Publication, publish_due, publisher
 
@@ -140,5 +141,6 @@ class CeleryBackend(BaseTaskBackend):
         return [
             *super().check(**kwargs),
             *check_options(self.alias, self.options),
+            *check_served(self.alias),
             *check_fallback(self.alias),
         ]
