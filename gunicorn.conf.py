@@ -22,7 +22,6 @@ try:
     number = env.int("PORT", default=8000, validate=port)
     workers = env.int("WEB_CONCURRENCY", default=2, validate=at_least_one)
     has_affinity = env.bool("WEB_CPU_AFFINITY", default=True)
-    is_proxied = not env.bool("DEBUG", default=False)
 except EnvError as error:
     sys.exit(str(error))  # gunicorn would put a traceback before it
 bind = f"{host}:{number}"

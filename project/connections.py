@@ -10,7 +10,6 @@ from gunicorn.workers import gthread
 from .bodies import Hurried
 
 HEAD_SECONDS = 20.0
-LAST_SECONDS = 2.0  # as gunicorn gives connections that are kept
 
 
 class Connection(gthread.TConn):  # type: ignore[misc]
@@ -28,7 +27,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """A connection that nobody has used would hold up the end for as long as one may be kept."""
         super().handle_exit(sig, frame)
         for connection in self.pending_conns:
-            connection.timeout = min(connection.timeout, time.monotonic() + LAST_SECONDS)
+            # As those that are kept.
+            connection.timeout = min(connection.timeout, time.monotonic() + gthread.STOP_KEEPALIVE_LINGER)
 
 
 gthread.TConn = Connection  # what a worker accepts; there is no other way to name it

@@ -32,7 +32,7 @@ def wait_until[T](condition: Callable[[], T], timeout: float = 30, every: float 
 
 
 def answers(url: str, **headers: str) -> bool:
-    """Whether a service is there, and its database. On a new connection, so any of its processes may answer."""
+    """Whether a service is there. On a new connection, so any of its processes may answer."""
     try:  # httpx reads all certificates for each client, some fifty milliseconds long, unless it is told not to
         return httpx.get(f"{url}/livez", headers=headers, timeout=30, verify=False).is_success
     except httpx.TransportError:

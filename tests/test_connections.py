@@ -27,22 +27,21 @@ def ends() -> Iterator[Ends]:
         yield client, gthread.TConn(Config(), server, ("127.0.0.1", 1), ("127.0.0.1", 2))
 
 
-@pytest.mark.parametrize("sent", [HEAD[:20], HEAD[:-2]])
-def test_a_client_that_stops(ends: Ends, monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
-    """Its thread is free again, and gunicorn closes the connection."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.01)
+@pytest.mark.parametrize(
+    ("sent", "seconds"),
+    [
+        (HEAD[:20], 0.01),
+        (HEAD[:-2], 0.01),
+        (HEAD, 0),  # its last byte comes too late: nobody gets more time for each
+    ],
+)
+def test_a_head_that_does_not_come(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch, sent: bytes, seconds: float
+) -> None:
+    """The thread is free again, and gunicorn closes the connection."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", seconds)
     client, connection = ends
     client.sendall(sent)
-    connection.init()
-    with pytest.raises(NoMoreData):
-        next(connection.parser)
-
-
-def test_a_client_that_sends_now_and_then(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody gets more time for each byte."""
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0)
-    client, connection = ends
-    client.sendall(HEAD)
     connection.init()
     with pytest.raises(NoMoreData):
         next(connection.parser)
@@ -73,4 +72,4 @@ def test_a_stop_waits_for_no_unused_connection(monkeypatch: pytest.MonkeyPatch) 
     )
     worker.handle_exit(signal.SIGTERM, None)
     assert not worker.alive
-    assert unused.timeout <= time.monotonic() + connections.LAST_SECONDS
+    assert unused.timeout <= time.monotonic() + gthread.STOP_KEEPALIVE_LINGER

@@ -34,9 +34,8 @@ class Command(DatabaseCommand, qcluster.Command):  # type: ignore[misc]
     def handle(self, *args: Any, **options: Any) -> None:
         if name := options.get("cluster_name"):
             self.become(name)
-        if options.get(
-            "run_once"
-        ):  # and will be run again, so it waits neither for a database nor for `migrate`
+        if options.get("run_once"):
+            # It will be run again, so it waits neither for a database that is away nor for `migrate`.
             queue_table().existing([0])
         status = Cluster(
             housekeeping=self.housekeeping,
