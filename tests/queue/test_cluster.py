@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,8 +17,10 @@ from django_q.models import Failure, OrmQ, Success, Task
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
+from tests.processes import manage
+
 from . import tasks
-from .conftest import RunningCluster, wait_for
+from .conftest import RunningCluster, database_environment, wait_for
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -117,6 +120,14 @@ def test_sudden_death_of_a_child(start_cluster: Start, lines: Lines, role: str) 
     workers = {line.split()[2] for line in lines() if line.startswith("begin")}
     assert len(workers) == 2
     assert cluster.stop() == 0
+
+
+def test_an_error_of_the_main_process_leaves_nobody_behind(tmp_path: Path) -> None:
+    """Law: it ends, with a traceback. Python would wait for a sentinel that nobody has stopped, for ever."""
+    code = "from notifications.backends.queue import cluster as c; it = c.Cluster(); it.watch.look = None; it.run()"
+    done = manage("shell", "--no-imports", "-c", code, env=database_environment(tmp_path))
+    assert done.returncode == 1
+    assert "TypeError: 'NoneType' object is not callable" in done.stderr
 
 
 def test_death_of_a_busy_worker(start_cluster: Start, lines: Lines) -> None:

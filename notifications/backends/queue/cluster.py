@@ -78,8 +78,15 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
     def run(self) -> int:
         """Run until SIGTERM or SIGINT, or with `run_once` until the queue is empty. Gives the exit status.
 
-        1 where the sentinel dies at each start: then whoever watches this process should know.
+        1 where the sentinel dies at each start: then whoever watches this process should know. An error here leaves
+        no sentinel behind, which Python would wait for at the end, deaf to any signal.
         """
+        try:
+            return self._mind()
+        finally:
+            self.stop()
+
+    def _mind(self) -> int:
         failures = 0
         while failures < ATTEMPTS:
             born = time.monotonic()
@@ -89,7 +96,6 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
                 self.watch.look()
             if self.stopping:
                 self.watch.tell("STOPPING=1")
-                self.stop()
                 return 0
             if self.sentinel.exitcode == 0:
                 return 0
@@ -101,7 +107,7 @@ class Cluster(upstream.Cluster):  # type: ignore[misc]
 
     def stop(self) -> bool:
         """End within the grace time. What is killed at its end goes back to the queue."""
-        if not self.sentinel.is_alive():
+        if self.sentinel is None or not self.sentinel.is_alive():
             return False
         self.stop_event.set()
         self.sentinel.join(timeout=self.grace + 5)
